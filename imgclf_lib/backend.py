@@ -1,0 +1,83 @@
+"""Choose and load the Keras backend, once, quietly."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from imgclf_lib.errors import InputError
+
+BACKENDS = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}  # module: extra to install
+
+
+def load_keras(backend: str = "auto") -> ModuleType:
+    """Import Keras on a backend; the one place where the library loads a framework.
+
+    The choice is ``KERAS_BACKEND`` if that is set, else the first one installed of TensorFlow,
+    PyTorch and JAX. Keras can use one backend in a process, so a later call must agree.
+
+    Args:
+        backend: ``auto``, ``tensorflow``, ``torch`` or ``jax``.
+
+    Returns:
+        The module ``keras``.
+
+    Raises:
+        InputError: If the backend is not installed, or another one is already loaded.
+    """
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = _choose(backend)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        with _quiet_standard_error():
+            import keras
+    import keras
+
+    loaded = keras.backend.backend()
+    if backend not in ("auto", loaded):
+        raise InputError(
+            f"Keras already runs on {loaded!r} in this process",
+            received=backend,
+            do=f"Restart the kernel, or set KERAS_BACKEND={backend} before starting",
+        )
+    return keras
+
+
+def _choose(backend: str) -> str:
+    wanted = os.environ.get("KERAS_BACKEND", "auto") if backend == "auto" else backend
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+    if wanted == "auto":
+        if not installed:
+            raise InputError(
+                "No Keras backend is installed",
+                do="Install one: make env, or pip install -e '.[cpu]' (or gpu, torch, jax)",
+            )
+        return installed[0]
+    if wanted not in installed:
+        extra = BACKENDS.get(wanted)
+        raise InputError(
+            "This Keras backend is not installed",
+            allowed=", ".join(installed) or "nothing yet",
+            received=wanted,
+            do=f"Install it: pip install -e '.[{extra}]'" if extra else "",
+        )
+    return wanted
+
+
+@contextmanager
+def _quiet_standard_error() -> Iterator[None]:
+    """Hide what native code writes while it loads.
+
+    TensorFlow announces oneDNN on standard error, and no setting but switching oneDNN off (which
+    halves the speed) silences it. Python exceptions still pass.
+    """
+    sys.stderr.flush()
+    saved, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nothing)

@@ -1,0 +1,243 @@
+"""Data sets with a known name: where they come from, how they are checked and read.
+
+Fashion-MNIST is bundled. The others are downloaded once, with a progress bar, and every file is
+compared with the checksum that its authors publish, each time it is read.
+"""
+
+import gzip
+import hashlib
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from imgclf_lib.errors import InputError
+from imgclf_lib.paths import data_folder
+
+IDX_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a known data set comes from.
+
+    Args:
+        title: Its usual name.
+        address: The web folder of its files.
+        checksums: MD5 checksum by file name, as published by the authors.
+        classes: Class names in label order; empty if they are inside the archive.
+        page: Where authors and licence are stated.
+    """
+
+    title: str
+    address: str
+    checksums: dict[str, str]
+    classes: tuple[str, ...]
+    page: str
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that changes when any file of the data set changes."""
+        joined = "".join(f"{name}{self.checksums[name]}" for name in sorted(self.checksums))
+        return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+class Arrays(NamedTuple):
+    """A data set as arrays.
+
+    ``*_images`` are ``uint8`` of shape ``(n, height, width, channels)``, 0 to 255; ``*_labels``
+    are ``int64`` of shape ``(n,)``, indices into ``classes``.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+def _idx(*checksums: str) -> dict[str, str]:
+    return dict(zip(IDX_FILES, checksums, strict=True))
+
+
+KNOWN = {
+    "fashion_mnist": Source(
+        "Fashion-MNIST",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        _idx(
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+        (
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+        "https://github.com/zalandoresearch/fashion-mnist",
+    ),
+    "mnist": Source(
+        "MNIST",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        _idx(
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+        tuple("0123456789"),
+        "http://yann.lecun.com/exdb/mnist/",
+    ),
+    "kmnist": Source(
+        "Kuzushiji-MNIST",
+        "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        _idx(
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
+        ),
+        ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        "http://codh.rois.ac.jp/kmnist/",
+    ),
+    "cifar10": Source(
+        "CIFAR-10",
+        "https://www.cs.toronto.edu/~kriz/",
+        {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
+        (),
+        "https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "cifar100": Source(
+        "CIFAR-100",
+        "https://www.cs.toronto.edu/~kriz/",
+        {"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"},
+        (),
+        "https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+}
+
+
+def load_known(name: str) -> Arrays:
+    """Read a known data set; download it first if its files are not there.
+
+    Args:
+        name: A key of ``KNOWN``.
+
+    Returns:
+        The images and labels of both official splits.
+
+    Raises:
+        InputError: If a file does not match its checksum, or cannot be downloaded.
+    """
+    source = KNOWN[name]
+    folder = data_folder() / name
+    for file in source.checksums:
+        if not (folder / file).is_file():
+            _download(source, folder, file)
+        _verify(source, folder / file)
+    if set(source.checksums) == set(IDX_FILES):
+        arrays = [_read_idx(folder / file) for file in IDX_FILES]
+        return Arrays(
+            arrays[0][..., np.newaxis],
+            arrays[1].astype("int64"),
+            arrays[2][..., np.newaxis],
+            arrays[3].astype("int64"),
+            source.classes,
+        )
+    return _read_cifar(folder / next(iter(source.checksums)))
+
+
+def checksum_problems(name: str) -> list[str]:
+    """Compare the files of a known data set with their published checksums.
+
+    Args:
+        name: A key of ``KNOWN``.
+
+    Returns:
+        One message for each file that is missing or differs; empty if all is well.
+    """
+    problems = []
+    for file in KNOWN[name].checksums:
+        path = data_folder() / name / file
+        if not path.is_file():
+            problems.append(f"{path} is missing.")
+            continue
+        try:
+            _verify(KNOWN[name], path)
+        except InputError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _verify(source: Source, path: Path) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != source.checksums[path.name]:
+        raise InputError(
+            f"{path} is damaged or is another file: its MD5 checksum differs",
+            allowed=source.checksums[path.name],
+            received=found,
+            do="Move the file away; it is then fetched again",
+        )
+
+
+def _download(source: Source, folder: Path, file: str) -> None:
+    import pooch
+    import requests
+
+    mirror = os.environ.get("IMGCLF_MIRROR")
+    address = f"{mirror.rstrip('/')}/{folder.name}/" if mirror else source.address
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(
+            address + file,
+            f"md5:{source.checksums[file]}",
+            fname=file,
+            path=folder,
+            downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
+        )
+    except (requests.RequestException, ValueError, OSError) as error:
+        raise InputError(
+            f"{source.title} is not on this machine, and {address + file} could not be downloaded"
+            f" ({type(error).__name__})",
+            do=f"Connect to the network, or put {', '.join(source.checksums)} into {folder}",
+        ) from error
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """Read one file in the IDX format of MNIST (a magic number, big-endian sizes, then bytes)."""
+    with gzip.open(path, "rb") as file:
+        raw = file.read()
+    dimensions = raw[3]
+    shape = np.frombuffer(raw, ">i4", dimensions, offset=4)
+    return np.frombuffer(raw, "uint8", offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _read_cifar(path: Path) -> Arrays:
+    """Read CIFAR's binary archive: label bytes, then 3,072 bytes of red, green and blue planes."""
+    fine = "100" in path.name
+    with tarfile.open(path, "r:gz") as archive:
+        members = {Path(member.name).name: member for member in archive if member.isfile()}
+
+        def read(name: str) -> bytes:
+            file = archive.extractfile(members[name])
+            assert file is not None
+            return file.read()
+
+        train = ["train.bin"] if fine else [f"data_batch_{number}.bin" for number in range(1, 6)]
+        names = read("fine_label_names.txt" if fine else "batches.meta.txt").decode().split()
+        arrays = []
+        for files in (train, ["test.bin" if fine else "test_batch.bin"]):
+            rows = np.frombuffer(b"".join(read(each) for each in files), "uint8")
+            rows = rows.reshape(-1, 3074 if fine else 3073)
+            images = rows[:, -3072:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            arrays += [np.ascontiguousarray(images), rows[:, -3073].astype("int64")]
+    return Arrays(arrays[0], arrays[1], arrays[2], arrays[3], tuple(names))

@@ -1,0 +1,241 @@
+"""Predict once, then measure: accuracy with its interval, tables, calibration, mistakes."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+from imgclf_lib.data import ImageData, Split, load_data
+from imgclf_lib.errors import InputError
+from imgclf_lib.runs import Run, write_json, write_table
+
+CALIBRATION_BINS = 15
+
+
+class Evaluation(NamedTuple):
+    """The result of evaluating a run.
+
+    Args:
+        figures: What ``evaluation.json`` holds.
+        predictions: What ``predictions.csv`` holds: a row an image.
+        probabilities: ``float32`` array of shape ``(n, classes)``.
+        split: The images that were predicted.
+        class_names: Class names in the order of the model's outputs.
+    """
+
+    figures: dict[str, Any]
+    predictions: pd.DataFrame
+    probabilities: np.ndarray
+    split: Split
+    class_names: tuple[str, ...]
+
+
+def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
+    """Evaluate a run on one split and write ``evaluation.json`` and ``predictions.csv``.
+
+    Args:
+        run: A run with a trained model.
+        data: Other data than the run's own, as a known name or folder.
+        split: ``train``, ``val`` or ``test``.
+
+    Returns:
+        The figures, predictions and images.
+
+    Raises:
+        InputError: If there is no such split, or the classes of the data are not the model's.
+    """
+    if split not in ("train", "val", "test"):
+        raise InputError("There is no such split", allowed="train, val, test", received=split)
+    experiment = run.experiment
+    height, _, channels = run.environment["image_shape"]
+    wanted = experiment.replace(image_size=height, color="grey" if channels == 1 else "color")
+    source = load_data(wanted.replace(data=data) if data else experiment)
+    if source.class_names != run.class_names:
+        raise InputError(
+            f"The classes of {source.name} are not those that the model was trained on",
+            allowed=", ".join(run.class_names),
+            received=", ".join(source.class_names),
+        )
+    images: Split = getattr(source, split)
+    probabilities = predict_probabilities(run.model, images.images)
+    figures = {
+        "data": source.name,
+        "split": split,
+        **measure(probabilities, images.labels, run.class_names),
+    }
+    table = prediction_table(probabilities, images, run.class_names)
+    # The plain names are for the run's own test split; anything else says what it is.
+    other = f"-{source.name}-{split}" if data or split != "test" else ""
+    write_json(run.folder / f"evaluation{other}.json", figures)
+    write_table(run.folder / f"predictions{other}.csv", table)
+    return Evaluation(figures, table, probabilities, images, run.class_names)
+
+
+def predict_probabilities(model: Any, images: np.ndarray, batch_size: int = 512) -> np.ndarray:
+    """Class probabilities of images.
+
+    Args:
+        model: Anything with a Keras-like ``predict``.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``, 0 to 255.
+        batch_size: Images at a time; memory stays flat however many there are.
+
+    Returns:
+        Array of shape ``(n, classes)``; rows add up to 1.
+
+    Raises:
+        InputError: If the model gives values that are not numbers.
+    """
+    parts = [
+        np.asarray(model.predict(images[start : start + 8192], batch_size=batch_size, verbose=0))
+        for start in range(0, len(images), 8192)
+    ]
+    probabilities = np.concatenate(parts)
+    if not np.isfinite(probabilities).all():
+        raise InputError(
+            "The model's probabilities are not numbers: its weights are damaged",
+            do="Train it again with a lower learning_rate",
+        )
+    return probabilities
+
+
+def measure(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """All figures of an evaluation.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        labels: ``int64`` array of shape ``(n,)``: the true classes.
+        class_names: Class names in label order.
+
+    Returns:
+        ``accuracy``, ``accuracy_ci95`` (low, high), ``loss`` (mean cross-entropy in nats), ``n``,
+        ``per_class`` (a dictionary a class), ``confusion_matrix`` (rows true, columns
+        predicted), ``calibration_error`` and ``balanced_accuracy`` (mean recall of the classes
+        that occur).
+    """
+    predicted, known = probabilities.argmax(1), range(len(class_names))
+    right = int((predicted == labels).sum())
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=known, zero_division=0
+    )
+    per_class = [
+        {
+            "class": name,
+            "precision": float(precision[label]),
+            "recall": float(recall[label]),
+            "f1": float(f1[label]),
+            "support": int(support[label]),
+        }
+        for label, name in enumerate(class_names)
+    ]
+    exact = probabilities.astype("float64")
+    return {
+        "accuracy": right / len(labels),
+        "accuracy_ci95": list(accuracy_interval(right, len(labels))),
+        "balanced_accuracy": float(recall[support > 0].mean()),
+        "loss": float(log_loss(labels, exact / exact.sum(1, keepdims=True), labels=known)),
+        "n": len(labels),
+        "per_class": per_class,
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=known).tolist(),
+        "calibration_error": calibration_error(calibration_table(probabilities, labels)),
+    }
+
+
+def accuracy_interval(right: int, count: int) -> tuple[float, float]:
+    """The 95 % confidence interval of an accuracy, after Wilson (1927).
+
+    Args:
+        right: Number of right answers.
+        count: Number of images, at least 1.
+
+    Returns:
+        Low and high end, 0 to 1.
+    """
+    interval = binomtest(right, count).proportion_ci(0.95, "wilson")
+    return float(interval.low), float(interval.high)
+
+
+def calibration_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """How often the model is right when it is so sure.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        labels: ``int64`` array of shape ``(n,)``.
+
+    Returns:
+        A row for each of 15 equal ranges of the highest probability that occurs, with the
+        columns ``confidence`` (mean highest probability), ``accuracy`` and ``count``.
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    table = pd.DataFrame({"place": place, "confidence": confidence, "accuracy": right})
+    grouped = table.groupby("place").agg(
+        confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), count=("place", "size")
+    )
+    return grouped.reset_index(drop=True)
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy, weighted by count.
+
+    From Guo and others, "On Calibration of Modern Neural Networks" (2017).
+
+    Args:
+        table: As from ``calibration_table``.
+
+    Returns:
+        0 (perfectly calibrated) to 1.
+    """
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    return float((gap * table["count"]).sum() / table["count"].sum())
+
+
+def prediction_table(
+    probabilities: np.ndarray, split: Split, class_names: tuple[str, ...]
+) -> pd.DataFrame:
+    """One row an image: what it is, what the model says, how sure it is.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        split: The images, in the same order.
+        class_names: Class names in label order.
+
+    Returns:
+        A table with the columns ``path``, ``label``, ``predicted``, ``right``, ``probability``
+        (of the predicted class) and ``label_probability`` (of the true class).
+    """
+    names = np.array(class_names, dtype=object)
+    predicted = probabilities.argmax(1)
+    return pd.DataFrame(
+        {
+            "path": split.paths,
+            "label": names[split.labels],
+            "predicted": names[predicted],
+            "right": predicted == split.labels,
+            "probability": probabilities.max(1),
+            "label_probability": probabilities[np.arange(len(predicted)), split.labels],
+        }
+    )
+
+
+def compare_paired(first_right: np.ndarray, second_right: np.ndarray) -> dict[str, float]:
+    """Whether two classifiers differ on the same images: the exact McNemar test.
+
+    From McNemar (1947). Only the images that exactly one of the two gets right tell anything.
+
+    Args:
+        first_right: Boolean array of shape ``(n,)``: where the first classifier is right.
+        second_right: The same for the second, for the same images.
+
+    Returns:
+        ``only_first`` and ``only_second`` (counts) and ``p_value``.
+    """
+    only_first = int((first_right & ~second_right).sum())
+    only_second = int((second_right & ~first_right).sum())
+    different = only_first + only_second
+    p_value = float(binomtest(only_first, different).pvalue) if different else 1.0
+    return {"only_first": only_first, "only_second": only_second, "p_value": p_value}

@@ -1,0 +1,231 @@
+"""The one vocabulary: every value that describes an experiment, defined once.
+
+Command-line flags, widget sliders and papermill parameters are all made from these fields.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
+
+from imgclf_lib.errors import InputError
+
+
+def _field(default: Any, help: str, minimum: float | None = None, maximum: float | None = None):
+    """A dataclass field that carries its help text and its allowed range."""
+    return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True)
+class Experiment:
+    # Data
+    data: str = _field("fashion_mnist", "known data set, or a folder of images")
+    limit: int = _field(0, "use at most this many training images; 0 uses all", 0, 10_000_000)
+    image_size: int = _field(0, "height and width in pixels; 0 chooses from the data", 0, 1024)
+    color: Literal["auto", "grey", "color"] = _field(
+        "auto", "colour channels: grey has 1, color has 3, auto looks at the images"
+    )
+    resize: Literal["pad", "crop", "squash"] = _field(
+        "pad", "how an image that is not square becomes square"
+    )
+    validation_fraction: float = _field(
+        0.1, "share of the training images kept for validation, where none are given", 0.01, 0.5
+    )
+    test_fraction: float = _field(
+        0.15, "share of the images kept for the final test, where none are given", 0.01, 0.5
+    )
+    split_seed: int = _field(0, "seed of the splits", 0, 2**31 - 1)
+    # Preprocessing and augmentation
+    scaling: Literal["unit", "standardize", "none"] = _field(
+        "unit", "pixels to 0..1, to mean 0 and deviation 1 a channel, or left as 0..255"
+    )
+    flip: Literal["none", "horizontal", "both"] = _field("none", "random mirror images")
+    shift: float = _field(0.0, "random shift, at most this fraction of the size", 0.0, 0.5)
+    rotate: float = _field(0.0, "random rotation, at most this many degrees", 0.0, 180.0)
+    zoom: float = _field(0.0, "random zoom, at most this fraction in or out", 0.0, 0.5)
+    brightness: float = _field(0.0, "random brightness, at most this fraction of white", 0.0, 1.0)
+    contrast: float = _field(0.0, "random contrast, at most this fraction", 0.0, 1.0)
+    erase: float = _field(0.0, "random erased square, its side as a fraction", 0.0, 0.5)
+    # Architecture
+    filters: tuple[int, ...] = _field((32, 64), "filters of each convolution block", 1, 4096)
+    convolutions: int = _field(1, "convolutions in each block", 1, 8)
+    kernel_size: int = _field(3, "height and width of each kernel, in pixels", 1, 15)
+    pooling: Literal["max", "average", "stride"] = _field("max", "how each block halves the image")
+    normalization: Literal["none", "batch", "layer", "group"] = _field(
+        "none", "normalisation after each convolution"
+    )
+    head: Literal["flatten", "average"] = _field(
+        "flatten", "last feature map to vector: every value, or the average of each channel"
+    )
+    dense_units: tuple[int, ...] = _field((128,), "units of each hidden dense layer", 1, 16384)
+    dropout: float = _field(0.3, "share of values dropped before each dense layer", 0.0, 0.95)
+    activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh", "sigmoid"] = _field(
+        "relu", "activation function"
+    )
+    # Training
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = _field("adam", "optimiser")
+    learning_rate: float = _field(0.001, "learning rate, or the peak of the schedule", 1e-7, 10.0)
+    schedule: Literal["constant", "cosine", "one_cycle"] = _field(
+        "constant", "how the learning rate changes: not, down, or up and then down"
+    )
+    weight_decay: float = _field(0.0, "decoupled weight decay", 0.0, 1.0)
+    label_smoothing: float = _field(0.0, "share of each label spread over all classes", 0.0, 0.5)
+    class_weights: Literal["none", "balanced"] = _field(
+        "none", "balanced gives every class the same total weight in the loss"
+    )
+    epochs: int = _field(5, "passes over the training images", 1, 10_000)
+    batch_size: int = _field(128, "images in one training step", 1, 65_536)
+    early_stopping: int = _field(
+        0, "stop after this many epochs without a better validation accuracy; 0 never", 0, 1000
+    )
+    seed: int = _field(0, "seed of weights, shuffling, dropout and augmentation", 0, 2**31 - 1)
+    precision: Literal["float32", "bfloat16", "float16"] = _field(
+        "float32", "number format of the computation; weights stay float32"
+    )
+    backend: Literal["auto", "tensorflow", "torch", "jax"] = _field(
+        "auto", "Keras backend; auto takes the first one installed"
+    )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = _checked(each, typing.get_type_hints(Experiment)[each.name], self)
+            object.__setattr__(self, each.name, value)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed.
+
+        Args:
+            **changes: New values by field name.
+
+        Returns:
+            The changed experiment; this one stays as it is.
+
+        Raises:
+            InputError: If a name is not a field or a value is not allowed.
+        """
+        known = [each.name for each in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise InputError(f"Unknown experiment field {name!r}", allowed=", ".join(known))
+        return dataclasses.replace(self, **changes)
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that differ from the defaults, as a dictionary."""
+        return {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if getattr(self, each.name) != each.default
+        }
+
+    def to_json(self) -> str:
+        """All fields as JSON text, in the order of their definition."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The experiment that ``to_json`` wrote.
+
+        Args:
+            text: JSON text: one object whose names are fields.
+
+        Returns:
+            The experiment.
+
+        Raises:
+            InputError: If the text is not such an object.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"This is not an experiment in JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise InputError("An experiment in JSON is one object", received=values)
+        return cls().replace(**values)
+
+
+def _checked(each: dataclasses.Field, kind: Any, experiment: Experiment) -> Any:
+    """The value of one field, brought to its type; raises InputError if it is not allowed."""
+    value = getattr(experiment, each.name)
+    lower, upper = each.metadata["minimum"], each.metadata["maximum"]
+    where = f"Experiment field {each.name!r} ({each.metadata['help']}) cannot take this value"
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise InputError(where, allowed=", ".join(choices), received=value)
+        return value
+    if kind is str:
+        if not isinstance(value, str) or not value:
+            raise InputError(where, allowed="a text that is not empty", received=value)
+        return value
+    several = isinstance(kind, types.GenericAlias)
+    number = typing.get_args(kind)[0] if several else kind
+    word = "whole number" if number is int else "number"
+    allowed = f"a {word} from {lower:g} to {upper:g}"
+    if several:
+        allowed = f"a list, each {allowed}"
+        if not isinstance(value, list | tuple):
+            raise InputError(where, allowed=allowed, received=value)
+    for one in value if several else (value,):
+        right = isinstance(one, int) or (number is float and isinstance(one, float))
+        if isinstance(one, bool) or not right or not lower <= one <= upper:
+            raise InputError(where, allowed=allowed, received=value)
+    return tuple(value) if several else number(value)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The classic: convolution, pooling, dense layer, Adam.
+    "simple": {},
+    # Softmax regression: the smallest network there is, and a baseline.
+    "linear": {"filters": (), "dense_units": (), "dropout": 0.0},
+    # Small photographs in colour: deeper, normalised, augmented, one learning-rate cycle.
+    "deep": {
+        "filters": (32, 64, 128),
+        "convolutions": 2,
+        "normalization": "batch",
+        "head": "average",
+        "dense_units": (),
+        "dropout": 0.2,
+        "scaling": "standardize",
+        "flip": "horizontal",
+        "shift": 0.1,
+        "optimizer": "adamw",
+        "learning_rate": 0.005,
+        "weight_decay": 0.02,
+        "schedule": "one_cycle",
+        "label_smoothing": 0.05,
+        "batch_size": 128,
+        "epochs": 12,
+    },
+}
+
+
+def preset(name: str) -> Experiment:
+    """The experiment of a preset; change it with ``replace``.
+
+    Args:
+        name: ``simple``, ``linear`` or ``deep``.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        InputError: If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise InputError("There is no such preset", allowed=", ".join(PRESETS), received=name)
+    return Experiment(**PRESETS[name])
+
+
+def _docstring() -> str:
+    lines = ["One experiment: plain values that say everything about a training run.", "", "Args:"]
+    for each in fields(Experiment):
+        lower, upper = each.metadata["minimum"], each.metadata["maximum"]
+        span = "" if lower is None else f" (from {lower:g} to {upper:g})"
+        lines.append(f"    {each.name}: {each.metadata['help']}{span}.")
+    lines += ["", "Raises:", "    InputError: If a value is not allowed."]
+    return "\n".join(lines)
+
+
+Experiment.__doc__ = _docstring()

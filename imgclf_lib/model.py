@@ -1,0 +1,140 @@
+"""Networks built from an experiment, and tables that describe them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.preprocess import PixelStatistics, augmentation_layers, scaling_layer
+
+if TYPE_CHECKING:
+    import keras
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+SMALLEST_MAP = 2  # a feature map of fewer pixels a side is not halved again
+
+
+def build_model(
+    experiment: Experiment,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    statistics: PixelStatistics | None = None,
+) -> "keras.Model":
+    """Build the network of an experiment, not yet compiled.
+
+    The layers follow the fields: augmentation, scaling, then for each entry of ``filters`` a
+    block of convolutions and one halving, then ``head``, dense layers and a softmax.
+
+    Args:
+        experiment: Architecture, augmentation, scaling, precision and seed.
+        image_shape: Height, width and channels.
+        classes: Number of classes, at least 2.
+        statistics: Of the training images, for ``scaling="standardize"``; zero mean and
+            deviation 1 if not given.
+
+    Returns:
+        A functional model: ``(batch, height, width, channels)`` pixels of 0..255 in,
+        ``(batch, classes)`` probabilities of ``float32`` out.
+    """
+    keras = load_keras(experiment.backend)
+    layers = keras.layers
+    if statistics is None:
+        statistics = PixelStatistics(np.zeros(image_shape[-1]), np.ones(image_shape[-1]))
+    keras.utils.set_random_seed(experiment.seed)
+    policy = keras.DTypePolicy(PRECISIONS[experiment.precision])
+
+    inputs = values = keras.Input(image_shape, name="pixels")
+    for layer in [*augmentation_layers(experiment), scaling_layer(experiment, statistics)]:
+        values = layer(values)
+    for number, filters in enumerate(experiment.filters, 1):
+        values = _block(experiment, values, number, filters, policy)
+    if experiment.head == "average" and experiment.filters:
+        values = layers.GlobalAveragePooling2D(name="average", dtype=policy)(values)
+    else:
+        values = layers.Flatten(name="flatten", dtype=policy)(values)
+    for number, units in enumerate(experiment.dense_units, 1):
+        if experiment.dropout:
+            values = layers.Dropout(
+                experiment.dropout, seed=experiment.seed + 100 + number, name=f"dropout{number}"
+            )(values)
+        values = layers.Dense(
+            units, experiment.activation, dtype=policy, name=f"dense{number}"
+        )(values)
+    if experiment.dropout:
+        values = layers.Dropout(experiment.dropout, seed=experiment.seed + 200, name="dropout")(
+            values
+        )
+    # The last layer computes in float32 whatever the precision: softmax needs the digits.
+    outputs = layers.Dense(classes, "softmax", dtype="float32", name="probabilities")(values)
+    return keras.Model(inputs, outputs, name="imgclf")
+
+
+def _block(experiment: Experiment, values, number: int, filters: int, policy):
+    """Convolutions of one width, then one halving of height and width."""
+    layers = load_keras().layers
+    halve = min(values.shape[1:3]) >= 2 * SMALLEST_MAP
+    for turn in range(1, experiment.convolutions + 1):
+        last = turn == experiment.convolutions
+        values = layers.Conv2D(
+            filters,
+            experiment.kernel_size,
+            strides=2 if last and halve and experiment.pooling == "stride" else 1,
+            padding="same",
+            use_bias=experiment.normalization in ("none", "group"),
+            dtype=policy,
+            name=f"convolution{number}_{turn}",
+        )(values)
+        if experiment.normalization != "none":
+            kind = {
+                "batch": layers.BatchNormalization,
+                "layer": layers.LayerNormalization,
+                "group": lambda **options: layers.GroupNormalization(
+                    int(np.gcd(8, filters)), **options
+                ),
+            }[experiment.normalization]
+            values = kind(name=f"normalization{number}_{turn}", dtype=policy)(values)
+        values = layers.Activation(
+            experiment.activation, name=f"activation{number}_{turn}", dtype=policy
+        )(values)
+    if halve and experiment.pooling != "stride":
+        pool = layers.MaxPooling2D if experiment.pooling == "max" else layers.AveragePooling2D
+        values = pool(2, name=f"pooling{number}", dtype=policy)(values)
+    return values
+
+
+def layer_table(model: "keras.Model") -> pd.DataFrame:
+    """What each layer makes of an image, what it holds and what it costs.
+
+    Args:
+        model: A functional model without branches, such as from ``build_model``.
+
+    Returns:
+        A table with a row a layer and the columns ``layer``, ``kind``, ``output`` (shape without
+        the batch), ``parameters``, ``multiply_adds`` (for one image) and ``receptive_field``
+        (side of the square of input pixels that one output value can see, in pixels).
+        Multiply-adds count convolutions and dense layers, which are nearly all of the work.
+    """
+    rows = []
+    field, step = 1, 1  # receptive field, and input pixels between neighbouring outputs
+    for layer in model.layers:
+        shape = tuple(layer.output.shape[1:])
+        kind = type(layer).__name__
+        weights = [tuple(weight.shape) for weight in layer.trainable_weights]
+        multiply_adds = 0
+        if kind == "Dense":
+            multiply_adds = int(np.prod(weights[0]))
+        elif kind == "Conv2D":
+            multiply_adds = int(np.prod(weights[0]) * np.prod(shape[:2]))
+        window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+        if window:
+            field += (window[0] - 1) * step
+            step *= layer.strides[0]
+        elif kind.startswith(("Global", "Flatten", "Dense")) and len(model.input.shape) == 4:
+            field = max(model.input.shape[1:3])
+        rows.append(
+            (layer.name, kind, shape, layer.count_params(), multiply_adds, field)
+        )
+    columns = ["layer", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
+    return pd.DataFrame(rows, columns=columns)

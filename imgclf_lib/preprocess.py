@@ -1,0 +1,142 @@
+"""Normalisation and augmentation, as Keras layers that become part of the model.
+
+Because the layers are inside the saved model, training, evaluation and prediction cannot differ
+in them: every model takes ``uint8`` pixels, 0 to 255.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.experiment import Experiment
+
+if TYPE_CHECKING:
+    import keras
+
+
+class PixelStatistics(NamedTuple):
+    """Mean and standard deviation of each channel, in 0..255.
+
+    Args:
+        mean: ``float64`` array of shape ``(channels,)``.
+        deviation: ``float64`` array of shape ``(channels,)``, never zero.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def pixel_statistics(images: np.ndarray) -> PixelStatistics:
+    """Mean and standard deviation of each channel; use the training images only.
+
+    Args:
+        images: ``uint8`` array of shape ``(n, height, width, channels)``.
+
+    Returns:
+        The statistics, gathered in pieces so that memory stays flat.
+    """
+    total = square = np.zeros(images.shape[-1])
+    count = max(1, images[..., 0].size)
+    for start in range(0, len(images), 4096):
+        piece = images[start : start + 4096].astype("float64")
+        total = total + piece.sum((0, 1, 2))
+        square = square + (piece**2).sum((0, 1, 2))
+    mean = total / count
+    deviation = np.sqrt(np.maximum(square / count - mean**2, 0))
+    return PixelStatistics(mean, np.where(deviation > 0, deviation, 1.0))
+
+
+def scaling_layer(experiment: Experiment, statistics: PixelStatistics) -> "keras.Layer":
+    """The layer that brings pixels of 0..255 to the range a network learns well from.
+
+    Args:
+        experiment: Its ``scaling`` chooses ``unit``, ``standardize`` or ``none``.
+        statistics: Those of the training images; only ``standardize`` uses them.
+
+    Returns:
+        A ``keras.layers.Rescaling`` layer: ``output = input * scale + offset``.
+    """
+    keras = load_keras()
+    if experiment.scaling == "standardize":
+        scale = 1 / statistics.deviation
+        offset = -statistics.mean / statistics.deviation
+        # One channel: plain numbers. Several: a list, one number for each channel.
+        if len(scale) == 1:
+            return keras.layers.Rescaling(float(scale[0]), float(offset[0]), name="scaling")
+        return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="scaling")
+    scale_by = 1 / 255 if experiment.scaling == "unit" else 1.0
+    return keras.layers.Rescaling(scale_by, name="scaling")
+
+
+def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
+    """The layers that change images at random while training, and do nothing afterwards.
+
+    Args:
+        experiment: Its ``flip``, ``shift``, ``rotate``, ``zoom``, ``brightness``, ``contrast``
+            and ``erase`` say which, and how strongly; its ``seed`` makes them repeatable.
+
+    Returns:
+        Keras layers for pixels of 0..255; an empty list if nothing is asked for.
+    """
+    layers = load_keras().layers
+    seeds = iter(range(experiment.seed + 1, experiment.seed + 8))
+    chosen = []
+    if experiment.flip != "none":
+        mode = "horizontal" if experiment.flip == "horizontal" else "horizontal_and_vertical"
+        chosen.append(layers.RandomFlip(mode, seed=next(seeds), name="flip"))
+    if experiment.shift:
+        chosen.append(
+            layers.RandomTranslation(
+                experiment.shift,
+                experiment.shift,
+                fill_mode="nearest",
+                seed=next(seeds),
+                name="shift",
+            )
+        )
+    if experiment.rotate:
+        turn = experiment.rotate / 360
+        chosen.append(
+            layers.RandomRotation(turn, fill_mode="nearest", seed=next(seeds), name="rotate")
+        )
+    if experiment.zoom:
+        chosen.append(
+            layers.RandomZoom(experiment.zoom, fill_mode="nearest", seed=next(seeds), name="zoom")
+        )
+    if experiment.brightness:
+        chosen.append(
+            layers.RandomBrightness(experiment.brightness, seed=next(seeds), name="brightness")
+        )
+    if experiment.contrast:
+        chosen.append(
+            layers.RandomContrast(
+                experiment.contrast, value_range=(0, 255), seed=next(seeds), name="contrast"
+            )
+        )
+    if experiment.erase:
+        side = experiment.erase**2
+        chosen.append(
+            layers.RandomErasing(
+                scale=(side, side),
+                fill_value=127.0,
+                value_range=(0, 255),
+                seed=next(seeds),
+                name="erase",
+            )
+        )
+    return chosen
+
+
+def class_weights(labels: np.ndarray, classes: int) -> dict[int, float]:
+    """Weights that give every class the same total weight: ``n / (classes * count)``.
+
+    Args:
+        labels: ``int64`` array of shape ``(n,)``.
+        classes: Number of classes.
+
+    Returns:
+        Weight by label. Same formula as scikit-learn's ``compute_class_weight("balanced")``.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return {label: len(labels) / (classes * max(1, count)) for label, count in enumerate(counts)}

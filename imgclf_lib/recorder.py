@@ -1,0 +1,112 @@
+"""What happens around each epoch of ``train``: history, checkpoints, progress, early stopping."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.progress import progress_bar
+from imgclf_lib.runs import Run, atomic, write_table
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Recorder:
+    """Writes history and checkpoints, reports progress, stops when it is time to.
+
+    Args:
+        run: Where to write.
+        experiment: Epochs, early stopping and seed.
+        model: The compiled model that is being trained.
+        history: Rows of the epochs that are already done.
+        progress: ``bar``, ``epochs`` or ``none``.
+        steps: Training steps in an epoch.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        experiment: Experiment,
+        model: "keras.Model",
+        history: pd.DataFrame,
+        progress: str,
+        steps: int,
+    ) -> None:
+        self.run, self.experiment, self.model = run, experiment, model
+        self.history, self.progress = history, progress
+        self.status, self.started = "completed", time.perf_counter()
+        total = (experiment.epochs - len(history)) * steps
+        self.bar = progress_bar(None, "Training", total) if progress == "bar" else None
+
+    def callback(self) -> "keras.callbacks.Callback":
+        """This recorder as a Keras callback."""
+        return load_keras().callbacks.LambdaCallback(
+            on_epoch_begin=self._begin, on_epoch_end=self._end, on_train_batch_end=self._step
+        )
+
+    def out_of_patience(self) -> bool:
+        """Whether early stopping says that it is enough."""
+        if not self.experiment.early_stopping or self.history.empty:
+            return False
+        since = len(self.history) - 1 - int(self.history["val_accuracy"].argmax())
+        return since >= self.experiment.early_stopping
+
+    def close(self) -> None:
+        """End the progress bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _begin(self, epoch: int, logs: dict[str, Any]) -> None:
+        self.started = time.perf_counter()
+        # Keras does not save the random states of dropout and augmentation. Setting them from
+        # seed and epoch makes a resumed run equal to one that was never interrupted.
+        for number, state in enumerate(self.model.non_trainable_variables):
+            if "seed_generator_state" in state.path:
+                generator = np.random.default_rng([self.experiment.seed, epoch, number])
+                state.assign(generator.integers(0, 2**31, 2).astype("uint32"))
+
+    def _step(self, batch: int, logs: dict[str, Any]) -> None:
+        if self.bar is not None:
+            self.bar.update()
+
+    def _end(self, epoch: int, logs: dict[str, Any]) -> None:
+        if not np.isfinite(logs["loss"]):
+            self.status, self.model.stop_training = "failed", True
+            return
+        rate = load_keras().ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        row: dict[str, Any] = {
+            "epoch": epoch + 1,
+            **{name: round(float(logs[name]), 6) for name in names},
+            "learning_rate": float(rate),
+            "seconds": round(time.perf_counter() - self.started, 3),
+        }
+        best = self.history["val_accuracy"].max() if len(self.history) else -1.0
+        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        write_table(self.run.folder / "history.csv", self.history)
+        if row["val_accuracy"] > best:
+            self._save("model.keras")
+        self._save("last.keras")
+        self._tell(row)
+        if self.out_of_patience():
+            self.model.stop_training = True
+
+    def _save(self, name: str) -> None:
+        with atomic(self.run.folder / name) as beside:
+            self.model.save(beside)
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        text = (
+            f"epoch {row['epoch']:>3}/{self.experiment.epochs}"
+            f"   loss {row['loss']:.4f}   accuracy {row['accuracy']:.3f}"
+            f"   val_loss {row['val_loss']:.4f}   val_accuracy {row['val_accuracy']:.3f}"
+        )
+        if self.bar is not None:
+            self.bar.write(text, file=sys.stderr)
+        elif self.progress == "epochs":
+            print(text)
