@@ -154,9 +154,7 @@ def _folder(experiment: Experiment) -> _Source:
             except Exception as error:  # one broken file must not end the program
                 problem = f"cannot be decoded ({type(error).__name__}: {error})"
                 return _Outcome(None, (0, 0, "", "", problem))
-            return _Outcome(
-                image.pixels, (image.width, image.height, image.mode, _digest(raw), "")
-            )
+            return _Outcome(image.pixels, (image.width, image.height, image.mode, _digest(raw), ""))
 
         def outcomes() -> Iterator[_Outcome]:
             paths = usable["path"].tolist()

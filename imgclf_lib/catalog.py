@@ -11,9 +11,9 @@ from imgclf_lib.errors import InputError
 
 SPLITS = ("train", "val", "test")
 SPLIT_FOLDERS = {
-    **{name: "train" for name in ("train", "training")},
-    **{name: "val" for name in ("val", "valid", "validation")},
-    **{name: "test" for name in ("test", "testing")},
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 COLUMNS = ["path", "label", "split", "width", "height", "mode", "hash", "problem"]
 
@@ -35,7 +35,8 @@ def list_images(folder: str | Path) -> pd.DataFrame:
         ``problem`` (empty, or why the file is not used). Sorted by path.
 
     Raises:
-        InputError: If the folder does not exist or holds no image in a class folder.
+        InputError: If the folder does not exist, or holds no image in a class folder, or only
+            one class.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -58,6 +59,7 @@ def list_images(folder: str | Path) -> pd.DataFrame:
             allowed="images in one folder for each class, such as cat/1.jpg and dog/2.jpg",
             received=f"{len(table)} files, none of them an image in a class folder",
         )
+    _check_classes(table[table["problem"] == ""])
     return table
 
 
@@ -130,7 +132,7 @@ def _check_classes(usable: pd.DataFrame) -> None:
             allowed="two or more class folders with images",
             received=dict(counts),
         )
-    trained = set(usable.loc[usable["split"] == "train", "label"])
+    trained = set(usable.loc[usable["split"].isin(["", "train"]), "label"])
     unseen = sorted(set(counts.index) - trained)
     if unseen:
         raise InputError(

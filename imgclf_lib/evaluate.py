@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-from imgclf_lib.data import ImageData, Split, load_data
+from imgclf_lib.data import Split, load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.runs import Run, write_json, write_table
 

@@ -59,9 +59,9 @@ def build_model(
             values = layers.Dropout(
                 experiment.dropout, seed=experiment.seed + 100 + number, name=f"dropout{number}"
             )(values)
-        values = layers.Dense(
-            units, experiment.activation, dtype=policy, name=f"dense{number}"
-        )(values)
+        values = layers.Dense(units, experiment.activation, dtype=policy, name=f"dense{number}")(
+            values
+        )
     if experiment.dropout:
         values = layers.Dropout(experiment.dropout, seed=experiment.seed + 200, name="dropout")(
             values
@@ -133,8 +133,6 @@ def layer_table(model: "keras.Model") -> pd.DataFrame:
             step *= layer.strides[0]
         elif kind.startswith(("Global", "Flatten", "Dense")) and len(model.input.shape) == 4:
             field = max(model.input.shape[1:3])
-        rows.append(
-            (layer.name, kind, shape, layer.count_params(), multiply_adds, field)
-        )
+        rows.append((layer.name, kind, shape, layer.count_params(), multiply_adds, field))
     columns = ["layer", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
     return pd.DataFrame(rows, columns=columns)

@@ -89,7 +89,9 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         return Image.alpha_composite(below, image).convert("RGB")
-    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+    return (
+        image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+    )
 
 
 def _resize(image: Image.Image, size: int, how: str) -> Image.Image:

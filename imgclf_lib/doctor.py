@@ -1,0 +1,117 @@
+"""Check the machine: one line for each thing, and what to do about a red one."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import psutil
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.datasets import checksum_problems
+from imgclf_lib.errors import InputError
+from imgclf_lib.paths import cache_folder, course_folder
+
+PACKAGES = ("keras", "numpy", "pandas", "matplotlib", "jupyterlab", "ipywidgets", "papermill")
+GIGABYTE = 1e9
+DISK_NEEDED = 3.0  # gigabytes: caches and models of the whole course, with room to spare
+
+
+class Check(NamedTuple):
+    """One line of the doctor.
+
+    Args:
+        name: What was looked at.
+        good: Whether it is as it should be.
+        found: What was found.
+        do: What to do if it is not good.
+    """
+
+    name: str
+    good: bool
+    found: str
+    do: str = ""
+
+
+def examine() -> list[Check]:
+    """Look at Python, packages, backend, accelerator, data, notebooks, memory and disk.
+
+    Returns:
+        A check for each, in this order.
+    """
+    looks: list[Callable[[], Check]] = [
+        _python,
+        _packages,
+        _backend,
+        _accelerator,
+        _data,
+        _notebooks,
+        _memory,
+        _disk,
+    ]
+    return [look() for look in looks]
+
+
+def _python() -> Check:
+    good = sys.version_info >= (3, 11)
+    return Check("Python", good, platform.python_version(), "Install Python 3.11 or newer")
+
+
+def _packages() -> Check:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return Check("packages", False, f"{name} is missing", "Run: make env")
+    return Check("packages", True, ", ".join(f"{name} {versions[name]}" for name in versions))
+
+
+def _backend() -> Check:
+    try:
+        keras = load_keras()
+    except InputError as error:
+        return Check("backend", False, str(error), "Run: make env")
+    name = keras.backend.backend()
+    return Check("backend", True, f"{name} {sys.modules[name].__version__}")
+
+
+def _accelerator() -> Check:
+    """No accelerator is no fault: the course is made for two processor cores."""
+    try:
+        keras = load_keras()
+    except InputError:
+        return Check("accelerator", False, "cannot look without a backend", "Run: make env")
+    devices = [str(device) for device in keras.distribution.list_devices("gpu")]
+    found = ", ".join(devices) or f"none; {os.cpu_count()} processor cores do the work"
+    return Check("accelerator", True, found)
+
+
+def _data() -> Check:
+    problems = checksum_problems("fashion_mnist")
+    found = "; ".join(problems) or "fashion_mnist matches the published checksums"
+    return Check("data", not problems, found, "Run: git checkout -- data/fashion_mnist")
+
+
+def _notebooks() -> Check:
+    folder = course_folder() / "notebooks"
+    count = len(list(folder.glob("[0-9][0-9]_*.ipynb")))
+    do = "Start in a checkout of the course, or set IMGCLF_HOME to one"
+    return Check("notebooks", count > 0, f"{count} in the course", do)
+
+
+def _memory() -> Check:
+    free = psutil.virtual_memory().available / GIGABYTE
+    return Check("memory", free > 2, f"{free:.0f} GB free", "Close other programs: 2 GB are needed")
+
+
+def _disk() -> Check:
+    place = cache_folder()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / GIGABYTE
+    do = f"Free some space: {DISK_NEEDED:.0f} GB are needed"
+    return Check("disk", free > DISK_NEEDED, f"{free:.0f} GB free", do)

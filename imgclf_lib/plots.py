@@ -1,0 +1,307 @@
+"""Arrays and tables in, Matplotlib axes out. Nothing here computes, seeds or shows."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
+
+MOST_NAMES = 40  # more class names than this are not written along an axis
+MOST_NUMBERS = 15  # a confusion matrix of more classes has no numbers in its cells
+
+
+def image_grid(
+    images: Sequence[np.ndarray] | np.ndarray,
+    titles: Sequence[object] = (),
+    columns: int = 8,
+    title: str = "",
+    rows: Sequence[object] = (),
+    size: float = 1.05,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Images side by side.
+
+    Args:
+        images: Arrays of shape ``(height, width)``, ``(height, width, 1)`` or
+            ``(height, width, 3)``: ``uint8`` of 0..255, or numbers that are shown in grey.
+        titles: A text above each image.
+        columns: Images in a row.
+        title: Text above all.
+        rows: A text left of each row.
+        size: Height and width of one image, in inches.
+        limits: Values shown as black and as white; by default 0 and 255 for ``uint8`` and the
+            smallest and largest value of each image otherwise.
+
+    Returns:
+        The figure.
+    """
+    columns = max(1, min(columns, len(images)))
+    lines = -(-len(images) // columns)
+    lettering = 0.22 * (1 + max((str(each).count("\n") for each in titles), default=0))
+    height = lines * (size + (lettering if titles else 0.03)) + (0.35 if title else 0)
+    figure = new_figure(columns * (size + 0.06) + (0.9 if rows else 0), height)
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for number, image in enumerate(images):
+        axes = grid[number // columns, number % columns]
+        image = np.asarray(image)
+        low, high = limits or ((0, 255) if image.dtype == np.uint8 else (None, None))
+        axes.imshow(image.squeeze(), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        if titles:
+            axes.set_title(plain(titles[number]), fontsize=8, pad=3)
+    for number, text in enumerate(rows):
+        axes = grid[number, 0]
+        axes.set_ylabel(plain(text), rotation=0, ha="right", va="center", fontsize=8)
+    if title:
+        figure.suptitle(plain(title), fontsize=10)
+    return figure
+
+
+def bars(
+    values: Mapping[str, float] | pd.Series,
+    title: str,
+    label: str,
+    errors: Sequence[float] | np.ndarray | None = None,
+    axes: Axes | None = None,
+) -> Axes:
+    """A horizontal bar for each name, the first on top, the values written beside.
+
+    Args:
+        values: Value by name.
+        title: What is shown.
+        label: What the values are, with their unit.
+        errors: Half the length of an error bar for each.
+        axes: Where to draw; new axes by default.
+
+    Returns:
+        The axes.
+    """
+    series = pd.Series(values)
+    names, numbers = series.index.tolist(), series.to_numpy(dtype=float)
+    axes = axes or new_axes(6.5, 0.9 + min(0.26 * max(len(names), 2), 8))
+    drawn = axes.barh(range(len(names)), numbers, xerr=errors, color=PALETTE[0], height=0.7)
+    if len(names) <= MOST_NAMES:
+        axes.set_yticks(range(len(names)), [plain(name) for name in names])
+        whole = np.all(numbers == np.round(numbers)) and np.abs(numbers).max(initial=0) >= 2
+        axes.bar_label(drawn, fmt="{:,.0f}" if whole else "{:.3f}", padding=4, fontsize=8)
+        axes.margins(x=0.14)
+    else:
+        axes.set(yticks=[], ylabel=f"{len(names)} classes")
+    axes.invert_yaxis()
+    axes.set(title=plain(title), xlabel=label)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def histogram(
+    values: Mapping[str, np.ndarray], title: str, label: str, axes: Axes | None = None
+) -> Axes:
+    """How often values occur, one outline for each group.
+
+    Args:
+        values: One-dimensional array by name of its group.
+        title: What is shown.
+        label: What the values are, with their unit.
+        axes: Where to draw; new axes by default.
+
+    Returns:
+        The axes.
+    """
+    axes = axes or new_axes()
+    everything = np.concatenate([np.asarray(each, dtype=float) for each in values.values()])
+    edges = np.histogram_bin_edges(everything, bins=40)
+    for number, (name, each) in enumerate(values.items()):
+        axes.hist(
+            each,
+            bins=edges,
+            histtype="stepfilled" if len(values) == 1 else "step",
+            linewidth=1.8,
+            linestyle=("-", "--", ":", "-.")[number % 4],
+            color=PALETTE[number % len(PALETTE)],
+            label=plain(name),
+        )
+    axes.set(title=plain(title), xlabel=label, ylabel="images")
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(values) > 1:
+        axes.legend(frameon=False)
+    return axes
+
+
+def scatter(
+    points: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    title: str,
+    axis_labels: tuple[str, str] = ("first component", "second component"),
+    axes: Axes | None = None,
+) -> Axes:
+    """Points in the plane; every class has its own colour and marker.
+
+    Args:
+        points: Array of shape ``(n, 2)``.
+        labels: ``int64`` array of shape ``(n,)``.
+        class_names: Class names in label order; beyond 24, colours repeat without a legend.
+        title: What is shown.
+        axis_labels: What the two coordinates are.
+        axes: Where to draw; new axes by default.
+
+    Returns:
+        The axes.
+    """
+    axes = axes or new_axes(8, 5)
+    for label in np.unique(labels):
+        chosen = points[labels == label]
+        axes.scatter(
+            *chosen.T,
+            s=12,
+            alpha=0.7,
+            linewidths=0,
+            color=PALETTE[label % len(PALETTE)],
+            marker=MARKERS[(label // len(PALETTE) + label) % len(MARKERS)],
+            label=plain(class_names[label]),
+        )
+    axes.set(title=plain(title), xlabel=axis_labels[0], ylabel=axis_labels[1])
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(class_names) <= 24:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
+    return axes
+
+
+def lines(
+    curves: Mapping[str, tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]],
+    title: str,
+    labels: tuple[str, str],
+    logarithmic: bool = False,
+    axes: Axes | None = None,
+) -> Axes:
+    """Curves in one frame, told apart by colour and by line style.
+
+    Args:
+        curves: Horizontal and vertical values by name.
+        title: What is shown.
+        labels: What the two axes are, with their units.
+        logarithmic: Whether the horizontal axis is logarithmic.
+        axes: Where to draw; new axes by default.
+
+    Returns:
+        The axes.
+    """
+    axes = axes or new_axes()
+    for number, (name, (across, up)) in enumerate(curves.items()):
+        axes.plot(
+            across,
+            up,
+            linestyle=("-", "--", ":", "-.")[number % 4],
+            marker=MARKERS[number % len(MARKERS)] if len(across) <= 30 else None,
+            markersize=4,
+            color=PALETTE[number % len(PALETTE)],
+            label=plain(name),
+        )
+    axes.set(title=plain(title), xlabel=labels[0], ylabel=labels[1])
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    if len(curves) > 1:
+        axes.legend(frameon=False)
+    return axes
+
+
+def learning_curves(
+    histories: Mapping[str, pd.DataFrame], title: str = "Learning curves"
+) -> Figure:
+    """Loss and accuracy by epoch; validation solid, training dashed, one colour a run.
+
+    Args:
+        histories: ``Run.history`` by name of the run.
+        title: Text above both frames.
+
+    Returns:
+        The figure.
+    """
+    figure = new_figure(9, 3.6)
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for number, (name, history) in enumerate(histories.items()):
+            color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+            before = f"{plain(name)}: " if len(histories) > 1 else ""
+            style = {"color": color, "marker": marker, "markersize": 4}
+            epochs = history["epoch"]
+            axes.plot(
+                epochs, history[quantity], "--", **style, alpha=0.6, label=f"{before}training"
+            )
+            axes.plot(epochs, history[f"val_{quantity}"], **style, label=f"{before}validation")
+        unit = "cross-entropy, nats" if quantity == "loss" else "share of images"
+        axes.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    figure.axes[1].legend(frameon=False, fontsize=8)
+    figure.suptitle(plain(title), fontsize=11)
+    return figure
+
+
+def confusion_matrix(
+    counts: Sequence[Sequence[int]] | np.ndarray,
+    class_names: Sequence[str],
+    title: str = "Confusion matrix",
+    axes: Axes | None = None,
+) -> Axes:
+    """What each class was taken for; a row is a true class, its shades add up to one.
+
+    Args:
+        counts: Array of shape ``(classes, classes)``: rows true, columns predicted.
+        class_names: Class names in label order.
+        title: What is shown.
+        axes: Where to draw; new axes by default.
+
+    Returns:
+        The axes.
+    """
+    matrix = np.asarray(counts)
+    side = min(3.2 + 0.42 * len(matrix), 9)
+    axes = axes or new_axes(side + 0.8, side)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.figure.colorbar(drawn, ax=axes, label="share of the true class", shrink=0.75)
+    axes.set(title=plain(title), xlabel="predicted class", ylabel="true class")
+    if len(matrix) <= MOST_NAMES:
+        names = [plain(name) for name in class_names]
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(names)), names)
+    if len(matrix) <= MOST_NUMBERS:
+        for (row, column), count in np.ndenumerate(matrix):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
+    return axes
+
+
+def calibration(table: pd.DataFrame, title: str, axes: Axes | None = None) -> Axes:
+    """How often the model is right when it is so sure; on the diagonal it is honest.
+
+    Args:
+        table: As from ``evaluate.calibration_table``.
+        title: What is shown.
+        axes: Where to draw; new axes by default.
+
+    Returns:
+        The axes.
+    """
+    axes = axes or new_axes(5, 4.4)
+    axes.plot([0, 1], [0, 1], "--", color="0.5", label="perfectly calibrated")
+    sizes = 20 + 180 * table["count"] / table["count"].max()
+    axes.scatter(table["confidence"], table["accuracy"], s=sizes, color=PALETTE[0], zorder=3)
+    axes.plot(table["confidence"], table["accuracy"], color=PALETTE[0], label="this model")
+    axes.set(
+        title=plain(title),
+        xlabel="confidence (highest probability)",
+        ylabel="accuracy (share of right answers)",
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper left")
+    return axes
