@@ -1,20 +1,46 @@
-# One command for each need. Every target first brings the environment up to date.
+# One command for each need. Each first brings its environment up to date.
 PYTHON ?= python3
 BIN := .venv/bin
+TORCH := .venv-torch/bin
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 .PHONY: env run lab test test-torch bench lock refresh
 
-env: .venv/.ready
-
-.venv/.ready: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/python -m uv pip sync --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/python -m uv pip install --python $(BIN)/python --no-deps --editable . uv
-	touch $@
+env: .venv/ready
 
 run: env
 	$(BIN)/imgclf run
 
 lab: env
 	$(BIN)/imgclf lab
+
+test: env
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+
+# The library on PyTorch, in an environment without TensorFlow.
+test-torch: .venv-torch/ready
+	KERAS_BACKEND=torch $(TORCH)/python -m pytest tests -m "not course" -n 2 --dist loadfile
+
+bench: env
+	$(BIN)/python bench/tutorials.py
+
+# Pin and hash every package again.
+lock: env
+	$(BIN)/python -m $(COMPILE) --extra cpu --extra test pyproject.toml -o requirements.lock
+
+# Execute the notebooks in place, so that their stored outputs are those of a headless run.
+refresh: env
+	$(BIN)/python docs/refresh.py
+
+.venv/ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip install --require-hashes --requirement requirements.lock
+	$(BIN)/python -m uv pip install --no-deps --editable .
+	touch $@
+
+.venv-torch/ready: requirements.lock pyproject.toml
+	test -x $(TORCH)/python || $(PYTHON) -m venv .venv-torch
+	$(TORCH)/python -m pip install --quiet --disable-pip-version-check uv torch==2.13.0
+	$(TORCH)/python -m uv pip install --constraint requirements.lock --editable '.[torch,test]'
+	touch $@

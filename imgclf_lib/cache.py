@@ -236,7 +236,7 @@ def _build(source: _Source, experiment: Experiment, folder: Path) -> None:
         new.replace(folder)
 
 
-def _array(path: Path, count: int, shape: tuple[int, int, int]) -> np.ndarray:
+def _array(path: Path, count: int, shape: tuple[int, int, int]) -> np.memmap:
     return np.lib.format.open_memmap(path, "w+", "uint8", (count, *shape))
 
 

@@ -15,7 +15,9 @@ from imgclf_lib.errors import InputError
 
 def _field(default: Any, help: str, minimum: float | None = None, maximum: float | None = None):
     """A dataclass field that carries its help text and its allowed range."""
-    return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum})
+    span = "" if minimum is None else f"; {minimum:g} to {maximum:g}"
+    facts = {"help": help + span, "minimum": minimum, "maximum": maximum}
+    return field(default=default, metadata=facts)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _checked(each: dataclasses.Field, kind: Any, experiment: Experiment) -> Any:
     """The value of one field, brought to its type; raises InputError if it is not allowed."""
     value = getattr(experiment, each.name)
     lower, upper = each.metadata["minimum"], each.metadata["maximum"]
-    where = f"Experiment field {each.name!r} ({each.metadata['help']}) cannot take this value"
+    where = f"Experiment field {each.name!r} cannot take this value"
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         if value not in choices:
@@ -221,9 +223,7 @@ def preset(name: str) -> Experiment:
 def _docstring() -> str:
     lines = ["One experiment: plain values that say everything about a training run.", "", "Args:"]
     for each in fields(Experiment):
-        lower, upper = each.metadata["minimum"], each.metadata["maximum"]
-        span = "" if lower is None else f" (from {lower:g} to {upper:g})"
-        lines.append(f"    {each.name}: {each.metadata['help']}{span}.")
+        lines.append(f"    {each.name}: {each.metadata['help']}.")
     lines += ["", "Raises:", "    InputError: If a value is not allowed."]
     return "\n".join(lines)
 

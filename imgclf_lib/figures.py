@@ -48,10 +48,10 @@ def plain(text: object) -> str:
         text: Anything; class names and file names are not to be trusted.
 
     Returns:
-        The text without Matplotlib's mathematical mark-up, at most 40 characters.
+        The text without Matplotlib's mathematical mark-up, at most 40 characters a line.
     """
-    short = str(text)
-    short = short if len(short) <= 40 else short[:39] + "…"
+    lines = str(text).split("\n")
+    short = "\n".join(line if len(line) <= 40 else line[:39] + "…" for line in lines)
     return short.replace("$", r"\$")
 
 

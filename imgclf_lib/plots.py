@@ -119,7 +119,7 @@ def histogram(
     for number, (name, each) in enumerate(values.items()):
         axes.hist(
             each,
-            bins=edges,
+            bins=edges.tolist(),
             histtype="stepfilled" if len(values) == 1 else "step",
             linewidth=1.8,
             linestyle=("-", "--", ":", "-.")[number % 4],
@@ -158,7 +158,8 @@ def scatter(
     for label in np.unique(labels):
         chosen = points[labels == label]
         axes.scatter(
-            *chosen.T,
+            chosen[:, 0],
+            chosen[:, 1],
             s=12,
             alpha=0.7,
             linewidths=0,

@@ -60,13 +60,14 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
                 pixels.append(decode(path, size, channels, run.experiment.resize).pixels)
                 paths.append(str(path))
             except Exception as error:  # one broken file must not end the program
-                problems.append((str(path), f"{type(error).__name__}: {error}"))
+                reason = str(error).replace(repr(str(path)), "").strip()  # the path has its column
+                problems.append((str(path), f"{type(error).__name__}: {reason}"))
         if paths:
             probabilities = predict_probabilities(model, np.stack(pixels))
-            for path, each in zip(paths, probabilities, strict=True):
+            for name, each in zip(paths, probabilities, strict=True):
                 best = np.argsort(-each, kind="stable")[:top]
                 rows += [
-                    (path, rank, names[label], float(each[label]))
+                    (name, rank, names[label], float(each[label]))
                     for rank, label in enumerate(best, 1)
                 ]
     bar.close()

@@ -106,6 +106,11 @@ def load_model(path: str | Path, backend: str = "auto") -> "keras.Model":
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for damaged files
+        if "safe_mode" in str(error):
+            raise InputError(
+                f"{str(path)!r} was not opened: it holds Python code, which loading it could run",
+                do="Ask its maker for a model without Lambda layers",
+            ) from error
         raise InputError(
             f"{str(path)!r} is not a complete Keras model ({type(error).__name__})",
             do="Train it again, or restore the file from a copy",

@@ -108,7 +108,7 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
 
 def make_batches(
     split: Split, experiment: Experiment, classes: int, shuffle: bool, epoch: int = 0
-) -> "keras.utils.PyDataset":
+) -> Any:
     """Batches that ``fit`` can read, taken from the array on disk as they are needed.
 
     Args:

@@ -1,0 +1,71 @@
+"""Simple classifiers that a network has to beat, from scikit-learn."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from imgclf_lib.data import Split
+
+COMPONENTS = 64  # principal components that stand for the pixels; keeps the work small
+MOST_IMAGES = 10_000  # training images used at most
+
+
+def predict_most_frequent(train: Split, images: np.ndarray) -> np.ndarray:
+    """Always answer the most frequent class of the training images.
+
+    Args:
+        train: Training images and labels.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``.
+
+    Returns:
+        ``int64`` array of shape ``(n,)``: predicted labels.
+    """
+    return np.full(len(images), np.bincount(train.labels).argmax())
+
+
+def predict_nearest(train: Split, images: np.ndarray, neighbours: int = 5) -> np.ndarray:
+    """Answer what the most similar training images are.
+
+    Args:
+        train: Training images and labels; at most 10,000 are used.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``.
+        neighbours: How many training images vote.
+
+    Returns:
+        ``int64`` array of shape ``(n,)``: predicted labels.
+    """
+    return _fit_predict(KNeighborsClassifier(min(neighbours, len(train))), train, images)
+
+
+def predict_linear(train: Split, images: np.ndarray) -> np.ndarray:
+    """Answer with softmax regression: one weighted sum of the pixels for each class.
+
+    Args:
+        train: Training images and labels; at most 10,000 are used.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``.
+
+    Returns:
+        ``int64`` array of shape ``(n,)``: predicted labels.
+    """
+    return _fit_predict(LogisticRegression(C=0.1, max_iter=1000), train, images)
+
+
+def _fit_predict(classifier, train: Split, images: np.ndarray) -> np.ndarray:
+    """Fit on the principal components of the pixels and predict, in pieces that bound memory."""
+    known = train.sample(MOST_IMAGES)
+    pixels = _flat(known.images)
+    components = min(COMPONENTS, *pixels.shape)
+    # The nearest neighbours need the components as they are; the linear model equal scales.
+    steps = [PCA(components, random_state=0)]
+    if isinstance(classifier, LogisticRegression):
+        steps.append(StandardScaler())
+    fitted = make_pipeline(*steps, classifier).fit(pixels, known.labels)
+    pieces = range(0, len(images), 4096)
+    return np.concatenate([fitted.predict(_flat(images[at : at + 4096])) for at in pieces])
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype("float32") / 255
