@@ -1,6 +1,7 @@
 """Choose and load the Keras backend, once, quietly."""
 
 import importlib.util
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ def load_keras(backend: str = "auto") -> ModuleType:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with _quiet_standard_error():
             import keras
+        # Each new model makes TensorFlow warn of "retracing"; in a notebook that is no mistake.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     import keras
 
     loaded = keras.backend.backend()

@@ -4,8 +4,6 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from imgclf_lib.data import Split
 
@@ -57,14 +55,19 @@ def _fit_predict(classifier, train: Split, images: np.ndarray) -> np.ndarray:
     """Fit on the principal components of the pixels and predict, in pieces that bound memory."""
     known = train.sample(MOST_IMAGES)
     pixels = _flat(known.images)
-    components = min(COMPONENTS, *pixels.shape)
+    reduction = PCA(min(COMPONENTS, *pixels.shape), random_state=0).fit(pixels)
     # The nearest neighbours need the components as they are; the linear model equal scales.
-    steps = [PCA(components, random_state=0)]
+    scale = np.ones(reduction.n_components_)
     if isinstance(classifier, LogisticRegression):
-        steps.append(StandardScaler())
-    fitted = make_pipeline(*steps, classifier).fit(pixels, known.labels)
-    pieces = range(0, len(images), 4096)
-    return np.concatenate([fitted.predict(_flat(images[at : at + 4096])) for at in pieces])
+        spread = np.sqrt(reduction.explained_variance_)
+        # In few images the last components are rounding errors, which must not be blown up.
+        scale = np.where(spread > 1e-4 * spread.max(), 1 / np.maximum(spread, 1e-12), 0)
+    classifier.fit(reduction.transform(pixels) * scale, known.labels)
+    answers = []
+    for at in range(0, len(images), 4096):
+        components = reduction.transform(_flat(images[at : at + 4096]))
+        answers.append(classifier.predict(components * scale))
+    return np.concatenate(answers)
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

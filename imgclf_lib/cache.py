@@ -198,7 +198,10 @@ def _build(source: _Source, experiment: Experiment, folder: Path) -> None:
     """Decode everything into a new folder, which gets its name only when it is complete."""
     opened = source.open()
     table, rows = opened.table, opened.rows
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as scratch:
+    prefix = f"building-{folder.name}-"
+    for left in folder.parent.glob(f"{prefix}*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as scratch:
         new = Path(scratch) / "new"
         new.mkdir()
         shape = (opened.size, opened.size, opened.channels)

@@ -121,6 +121,7 @@ def make_splits(
             table.loc[usable & (table["split"] == "train") & table["hash"].isin(moved), "split"] = (
                 split
             )
+    _check_classes(table[usable])  # an image under two labels may have left both classes
     return table
 
 

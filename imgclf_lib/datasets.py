@@ -53,8 +53,12 @@ class Source:
 class Arrays(NamedTuple):
     """A data set as arrays.
 
-    ``*_images`` are ``uint8`` of shape ``(n, height, width, channels)``, 0 to 255; ``*_labels``
-    are ``int64`` of shape ``(n,)``, indices into ``classes``.
+    Args:
+        train_images: ``uint8`` array of shape ``(n, height, width, channels)``, 0 to 255.
+        train_labels: ``int64`` array of shape ``(n,)``, indices into the classes.
+        test_images: As the training images.
+        test_labels: As the training labels.
+        classes: Class names in label order.
     """
 
     train_images: np.ndarray

@@ -9,6 +9,7 @@ from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_
 
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.errors import InputError
+from imgclf_lib.model import measuring_batch
 from imgclf_lib.runs import Run, write_json, write_table
 
 CALIBRATION_BINS = 15
@@ -73,13 +74,12 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
     return Evaluation(figures, table, probabilities, images, run.class_names)
 
 
-def predict_probabilities(model: Any, images: np.ndarray, batch_size: int = 512) -> np.ndarray:
+def predict_probabilities(model: Any, images: np.ndarray) -> np.ndarray:
     """Class probabilities of images.
 
     Args:
         model: Anything with a Keras-like ``predict``.
         images: ``uint8`` array of shape ``(n, height, width, channels)``, 0 to 255.
-        batch_size: Images at a time; memory stays flat however many there are.
 
     Returns:
         Array of shape ``(n, classes)``; rows add up to 1.
@@ -87,9 +87,11 @@ def predict_probabilities(model: Any, images: np.ndarray, batch_size: int = 512)
     Raises:
         InputError: If the model gives values that are not numbers.
     """
+    batch_size = measuring_batch(images.shape[1:])
+    piece = 16 * batch_size  # read at a time, so that memory stays flat however many there are
     parts = [
-        np.asarray(model.predict(images[start : start + 8192], batch_size=batch_size, verbose=0))
-        for start in range(0, len(images), 8192)
+        np.asarray(model.predict(images[start : start + piece], batch_size=batch_size, verbose=0))
+        for start in range(0, len(images), piece)
     ]
     probabilities = np.concatenate(parts)
     if not np.isfinite(probabilities).all():

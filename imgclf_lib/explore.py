@@ -87,32 +87,37 @@ def find_copies(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row for each image with copies, indexed by ``hash``, with the columns ``files`` (how
-        many), ``splits`` and ``labels`` (those in which it occurs, sorted, joined by ", ") and
+        many), ``splits`` and ``labels`` (tuples of those in which it occurs, sorted) and
         ``paths`` (a list).
     """
     used = table[table["problem"] == ""]
     copies = used[used.duplicated("hash", keep=False)]
     return copies.groupby("hash", sort=False).agg(
         files=("path", "size"),
-        splits=("split", _joined),
-        labels=("label", _joined),
+        splits=("split", _occurring),
+        labels=("label", _occurring),
         paths=("path", list),
     )
 
 
-def pictures(data: ImageData, paths: list[str]) -> np.ndarray:
-    """The images of some paths; those of the test split stay closed.
+def picture(data: ImageData, paths: list[str]) -> np.ndarray:
+    """The first training or validation image of some paths; the test split stays closed.
 
     Args:
         data: A data set without a limit.
         paths: Paths as in its table.
 
     Returns:
-        ``uint8`` array of shape ``(n, height, width, channels)``: the training images among the
-        paths, then the validation images.
+        ``uint8`` array of shape ``(height, width, channels)``.
+
+    Raises:
+        ValueError: If none of the paths is a training or validation image.
     """
-    found = [part.images[np.isin(part.paths, paths)] for part in (data.train, data.val)]
-    return np.concatenate(found)
+    for part in (data.train, data.val):
+        found = np.flatnonzero(np.isin(part.paths, paths))
+        if len(found):
+            return part.images[found[0]]
+    raise ValueError(f"None of these is a training or validation image: {paths}")
 
 
 def _lined_up(split: Split, chosen: list[np.ndarray], count: int) -> np.ndarray:
@@ -123,5 +128,5 @@ def _lined_up(split: Split, chosen: list[np.ndarray], count: int) -> np.ndarray:
     return images.reshape(-1, *shape)
 
 
-def _joined(values: pd.Series) -> str:
-    return ", ".join(sorted(values.unique()))
+def _occurring(values: pd.Series) -> tuple[str, ...]:
+    return tuple(sorted(values.unique()))

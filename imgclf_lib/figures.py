@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DOTS_PER_INCH = 100
+MOST_COLORS = 5000  # a drawing of more colours holds colour photographs, and keeps them all
 
 
 def new_figure(width: float = 7.0, height: float = 4.0) -> Figure:
@@ -41,22 +43,23 @@ def new_axes(width: float = 7.0, height: float = 4.0) -> Axes:
     return new_figure(width, height).subplots()
 
 
-def plain(text: object) -> str:
+def plain(text: object, longest: int = 40) -> str:
     """Text that Matplotlib draws as it is, dollar signs and all.
 
     Args:
         text: Anything; class names and file names are not to be trusted.
+        longest: Characters that are kept of each line.
 
     Returns:
-        The text without Matplotlib's mathematical mark-up, at most 40 characters a line.
+        The text without Matplotlib's mathematical mark-up.
     """
-    lines = str(text).split("\n")
-    short = "\n".join(line if len(line) <= 40 else line[:39] + "…" for line in lines)
-    return short.replace("$", r"\$")
+    lines = str(text).replace("\r", " ").split("\n")
+    short = (line if len(line) <= longest else line[: longest - 1] + "…" for line in lines)
+    return "\n".join(short).replace("$", r"\$")
 
 
 def png(drawing: Axes | Figure) -> bytes:
-    """A drawing as a PNG file.
+    """A drawing as a small PNG file.
 
     Args:
         drawing: Axes or a figure.
@@ -66,9 +69,14 @@ def png(drawing: Axes | Figure) -> bytes:
     """
     figure = drawing if isinstance(drawing, Figure) else drawing.get_figure(root=True)
     assert figure is not None
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
-    return buffer.getvalue()
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
+    image = Image.open(drawn).convert("RGB")
+    if image.getcolors(MOST_COLORS):  # lines, bars, grey images: a palette loses nothing to see
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    packed = io.BytesIO()
+    image.save(packed, format="PNG", optimize=True)
+    return packed.getvalue()
 
 
 def show(drawing: Axes | Figure, alt: str) -> None:

@@ -1,14 +1,15 @@
 """How JupyterLab is started for the course."""
 
 import os
+import subprocess
 import sys
 
 from imgclf_lib.errors import InputError
 from imgclf_lib.paths import course_folder
 
 
-def lab_command(browser: bool = True, port: int = 8888) -> list[str]:
-    """The command that opens the course in JupyterLab.
+def open_lab(browser: bool = True, port: int = 8888) -> int:
+    """Open the course in JupyterLab, and wait until it is closed.
 
     The server listens on loopback only, with a fresh token, and asks the network for nothing.
 
@@ -17,7 +18,7 @@ def lab_command(browser: bool = True, port: int = 8888) -> list[str]:
         port: First port to try.
 
     Returns:
-        The words of the command.
+        The exit code of JupyterLab.
 
     Raises:
         InputError: If there is no course to open, or the port cannot be one.
@@ -29,16 +30,16 @@ def lab_command(browser: bool = True, port: int = 8888) -> list[str]:
             f"There is no course in {course_folder()}",
             do="Run this in a checkout of the course, or set IMGCLF_HOME to one",
         )
-    return [
-        sys.executable,
-        "-m",
-        "jupyterlab",
+    command = [
+        *(sys.executable, "-m", "jupyterlab"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={course_folder()}",
         f"--ServerApp.open_browser={browser}",
         "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.news_url=",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
     ]
+    # The settings there keep JupyterLab from asking about news and looking for updates.
+    settings = [str(course_folder() / "docs" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, settings))}
+    return subprocess.run(command, env=environment, check=False).returncode

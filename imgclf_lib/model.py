@@ -104,6 +104,18 @@ def _block(experiment: Experiment, values, number: int, filters: int, policy):
     return values
 
 
+def measuring_batch(image_shape: tuple[int, ...]) -> int:
+    """How many images to predict at a time: many are faster, large images need memory.
+
+    Args:
+        image_shape: Height, width and channels.
+
+    Returns:
+        512 up to 64 x 64 pixels, then fewer, at least 8.
+    """
+    return int(np.clip(2**21 // (image_shape[0] * image_shape[1]), 8, 512))
+
+
 def layer_table(model: "keras.Model") -> pd.DataFrame:
     """What each layer makes of an image, what it holds and what it costs.
 
@@ -117,6 +129,7 @@ def layer_table(model: "keras.Model") -> pd.DataFrame:
         Multiply-adds count convolutions and dense layers, which are nearly all of the work.
     """
     rows = []
+    side = max(model.inputs[0].shape[1:3])
     field, step = 1, 1  # receptive field, and input pixels between neighbouring outputs
     for layer in model.layers:
         shape = tuple(layer.output.shape[1:])
@@ -131,8 +144,9 @@ def layer_table(model: "keras.Model") -> pd.DataFrame:
         if window:
             field += (window[0] - 1) * step
             step *= layer.strides[0]
-        elif kind.startswith(("Global", "Flatten", "Dense")) and len(model.input.shape) == 4:
-            field = max(model.input.shape[1:3])
-        rows.append((layer.name, kind, shape, layer.count_params(), multiply_adds, field))
+        elif kind.startswith(("Global", "Dense")):
+            field = side
+        seen = min(field, side)
+        rows.append((layer.name, kind, shape, layer.count_params(), multiply_adds, seen))
     columns = ["layer", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
     return pd.DataFrame(rows, columns=columns)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAXIMUM_PIXELS = 89_000_000  # beyond this Pillow speaks of a decompression bomb
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
@@ -53,7 +53,12 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
     if isinstance(source, Image.Image):
         image = source
     else:
-        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        # From memory: Pillow leaves a file open when decoding it fails.
+        raw = source if isinstance(source, bytes) else source.read_bytes()
+        try:
+            image = Image.open(io.BytesIO(raw))
+        except UnidentifiedImageError:  # its message would name an address in memory
+            raise UnidentifiedImageError("this is not an image that Pillow knows") from None
     if image.width * image.height > MAXIMUM_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels are too many to decode safely")
     mode = image.mode

@@ -43,7 +43,9 @@ def image_grid(
     lines = -(-len(images) // columns)
     lettering = 0.22 * (1 + max((str(each).count("\n") for each in titles), default=0))
     height = lines * (size + (lettering if titles else 0.03)) + (0.35 if title else 0)
-    figure = new_figure(columns * (size + 0.06) + (0.9 if rows else 0), height)
+    # A single image is narrower than its title.
+    width = max(columns * (size + 0.06) + (0.9 if rows else 0), 0.08 * len(title))
+    figure = new_figure(width, height)
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
@@ -51,15 +53,16 @@ def image_grid(
     for number, image in enumerate(images):
         axes = grid[number // columns, number % columns]
         image = np.asarray(image)
+        image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
         low, high = limits or ((0, 255) if image.dtype == np.uint8 else (None, None))
-        axes.imshow(image.squeeze(), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         if titles:
             axes.set_title(plain(titles[number]), fontsize=8, pad=3)
     for number, text in enumerate(rows):
         axes = grid[number, 0]
         axes.set_ylabel(plain(text), rotation=0, ha="right", va="center", fontsize=8)
     if title:
-        figure.suptitle(plain(title), fontsize=10)
+        figure.suptitle(plain(title, 100), fontsize=10)
     return figure
 
 
@@ -94,7 +97,7 @@ def bars(
     else:
         axes.set(yticks=[], ylabel=f"{len(names)} classes")
     axes.invert_yaxis()
-    axes.set(title=plain(title), xlabel=label)
+    axes.set(title=plain(title, 100), xlabel=label)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
@@ -126,7 +129,7 @@ def histogram(
             color=PALETTE[number % len(PALETTE)],
             label=plain(name),
         )
-    axes.set(title=plain(title), xlabel=label, ylabel="images")
+    axes.set(title=plain(title, 100), xlabel=label, ylabel="images")
     axes.spines[["top", "right"]].set_visible(False)
     if len(values) > 1:
         axes.legend(frameon=False)
@@ -167,7 +170,7 @@ def scatter(
             marker=MARKERS[(label // len(PALETTE) + label) % len(MARKERS)],
             label=plain(class_names[label]),
         )
-    axes.set(title=plain(title), xlabel=axis_labels[0], ylabel=axis_labels[1])
+    axes.set(title=plain(title, 100), xlabel=axis_labels[0], ylabel=axis_labels[1])
     axes.spines[["top", "right"]].set_visible(False)
     if len(class_names) <= 24:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
@@ -204,9 +207,11 @@ def lines(
             color=PALETTE[number % len(PALETTE)],
             label=plain(name),
         )
-    axes.set(title=plain(title), xlabel=labels[0], ylabel=labels[1])
+    axes.set(title=plain(title, 100), xlabel=labels[0], ylabel=labels[1])
     if logarithmic:
         axes.set_xscale("log")
+    elif all(np.asarray(across).dtype.kind in "iu" for across, _ in curves.values()):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     if len(curves) > 1:
@@ -243,7 +248,7 @@ def learning_curves(
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     figure.axes[1].legend(frameon=False, fontsize=8)
-    figure.suptitle(plain(title), fontsize=11)
+    figure.suptitle(plain(title, 100), fontsize=11)
     return figure
 
 
@@ -270,7 +275,7 @@ def confusion_matrix(
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.figure.colorbar(drawn, ax=axes, label="share of the true class", shrink=0.75)
-    axes.set(title=plain(title), xlabel="predicted class", ylabel="true class")
+    axes.set(title=plain(title, 100), xlabel="predicted class", ylabel="true class")
     if len(matrix) <= MOST_NAMES:
         names = [plain(name) for name in class_names]
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
@@ -299,7 +304,7 @@ def calibration(table: pd.DataFrame, title: str, axes: Axes | None = None) -> Ax
     axes.scatter(table["confidence"], table["accuracy"], s=sizes, color=PALETTE[0], zorder=3)
     axes.plot(table["confidence"], table["accuracy"], color=PALETTE[0], label="this model")
     axes.set(
-        title=plain(title),
+        title=plain(title, 100),
         xlabel="confidence (highest probability)",
         ylabel="accuracy (share of right answers)",
     )

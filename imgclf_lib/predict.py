@@ -14,7 +14,7 @@ from imgclf_lib.pixels import decode
 from imgclf_lib.progress import progress_bar
 from imgclf_lib.runs import Run
 
-PIECE = 2048  # images decoded before the model sees them; bounds memory
+PIECE = 512  # images decoded before the model sees them; bounds memory
 
 
 class Predictions(NamedTuple):

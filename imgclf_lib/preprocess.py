@@ -80,11 +80,12 @@ def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
         Keras layers for pixels of 0..255; an empty list if nothing is asked for.
     """
     layers = load_keras().layers
-    seeds = iter(range(experiment.seed + 1, experiment.seed + 8))
+    seeds = iter(range(experiment.seed + 1, experiment.seed + 9))
     chosen = []
     if experiment.flip != "none":
-        mode = "horizontal" if experiment.flip == "horizontal" else "horizontal_and_vertical"
-        chosen.append(layers.RandomFlip(mode, seed=next(seeds), name="flip"))
+        chosen.append(layers.RandomFlip("horizontal", seed=next(seeds), name="flip"))
+    if experiment.flip == "both":  # a layer of its own: Keras would always flip both ways at once
+        chosen.append(layers.RandomFlip("vertical", seed=next(seeds), name="flip_vertical"))
     if experiment.shift:
         chosen.append(
             layers.RandomTranslation(
@@ -111,13 +112,17 @@ def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
     if experiment.contrast:
         chosen.append(
             layers.RandomContrast(
-                experiment.contrast, value_range=(0, 255), seed=next(seeds), name="contrast"
+                (experiment.contrast, experiment.contrast),  # one number would only raise it
+                value_range=(0, 255),
+                seed=next(seeds),
+                name="contrast",
             )
         )
     if experiment.erase:
         side = experiment.erase**2
         chosen.append(
             layers.RandomErasing(
+                factor=(1.0, 1.0),  # one number would spare half of the images
                 scale=(side, side),
                 fill_value=127.0,
                 value_range=(0, 255),

@@ -75,15 +75,15 @@ class Recorder:
             self.bar.update()
 
     def _end(self, epoch: int, logs: dict[str, Any]) -> None:
-        if not np.isfinite(logs["loss"]):
+        # The last step of an epoch may break the weights: then only the validation loss tells.
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             self.status, self.model.stop_training = "failed", True
             return
-        rate = load_keras().ops.convert_to_numpy(self.model.optimizer.learning_rate)
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             **{name: round(float(logs[name]), 6) for name in names},
-            "learning_rate": float(rate),
+            "learning_rate": float(self.model.optimizer.learning_rate),
             "seconds": round(time.perf_counter() - self.started, 3),
         }
         best = self.history["val_accuracy"].max() if len(self.history) else -1.0

@@ -98,7 +98,7 @@ def load_model(path: str | Path, backend: str = "auto") -> "keras.Model":
         The model.
 
     Raises:
-        InputError: If the file is missing, empty, cut short or not a Keras model.
+        InputError: If the file is missing, empty, cut short, not a Keras model, or holds code.
     """
     keras = load_keras(backend)
     if not Path(path).is_file():
@@ -108,7 +108,7 @@ def load_model(path: str | Path, backend: str = "auto") -> "keras.Model":
     except Exception as error:  # Keras raises many kinds for damaged files
         if "safe_mode" in str(error):
             raise InputError(
-                f"{str(path)!r} was not opened: it holds Python code, which loading it could run",
+                f"{str(path)!r} was not opened: it holds Python code",
                 do="Ask its maker for a model without Lambda layers",
             ) from error
         raise InputError(

@@ -14,7 +14,7 @@ from imgclf_lib.backend import load_keras
 from imgclf_lib.data import ImageData, Split, load_data
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.model import build_model
+from imgclf_lib.model import build_model, measuring_batch
 from imgclf_lib.preprocess import class_weights, pixel_statistics
 from imgclf_lib.recorder import Recorder
 from imgclf_lib.runs import (
@@ -92,7 +92,7 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
         "rmsprop": keras.optimizers.RMSprop,
     }[experiment.optimizer]
     options = {"momentum": 0.9, "nesterov": True} if experiment.optimizer == "sgd" else {}
-    optimizer = kind(rate, weight_decay=experiment.weight_decay or None, **options)
+    optimizer = kind(rate, weight_decay=experiment.weight_decay, **options)
     if experiment.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if experiment.precision == "float16":
@@ -124,7 +124,7 @@ def make_batches(
     keras = load_keras(experiment.backend)
     identity = np.eye(classes, dtype="float32")
 
-    class Batches(keras.utils.PyDataset):
+    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.epoch = epoch - 1
@@ -181,22 +181,22 @@ def learning_rate_range_test(
             batches.on_epoch_end()
         result = model.train_on_batch(*batches[step % len(batches)], return_dict=True)
         model.reset_metrics()
-        rows.append((rate, float(keras.ops.convert_to_numpy(result["loss"]))))
+        rows.append((rate, float(result["loss"])))
         if not rows[-1][1] <= 4 * min(loss for _, loss in rows):
             break
     return pd.DataFrame(rows, columns=["learning_rate", "loss"])
 
 
 def _check_folder(run: Run, experiment: Experiment, data: ImageData) -> None:
-    if not (run.folder / "experiment.json").is_file():
-        strangers = [path.name for path in run.folder.iterdir() if not path.name.startswith(".")]
-        if strangers:
-            raise InputError(
-                f"{str(run.folder)!r} holds files that are not a run",
-                received=sorted(strangers)[:3],
-                do="Choose an empty or new folder with --out",
-            )
+    names = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
+    if names in ([], ["experiment.json"]):  # new, or left by a process killed at its very start
         return
+    if "experiment.json" not in names:
+        raise InputError(
+            f"{str(run.folder)!r} holds files that are not a run",
+            received=names[:3],
+            do="Choose an empty or new folder with --out",
+        )
     same_data = run.environment.get("data_fingerprint") == data.fingerprint
     wanted = experiment.replace(data=run.experiment.data, backend=run.experiment.backend)
     if run.experiment != wanted or not same_data:
@@ -234,16 +234,19 @@ def _train(
     else:
         model = load_model(last, experiment.backend)
         # The checkpoint knows how far it is; a row written just before a crash may be ahead.
-        history = history.head(int(model.optimizer.iterations) // steps)
+        history = history.head(round(int(model.optimizer.iterations) / steps))
     done = len(history)
     recorder = Recorder(run, experiment, model, history, progress, steps)
     balanced = experiment.class_weights == "balanced"
+    # Where nothing is learned, larger batches give the same figures faster.
+    many = measuring_batch(data.image_shape)
+    measuring = experiment.replace(batch_size=max(experiment.batch_size, many))
     status = "interrupted"
     try:
         if done < experiment.epochs and not recorder.out_of_patience():
             model.fit(
                 make_batches(data.train, experiment, classes, shuffle=True, epoch=done),
-                validation_data=make_batches(data.val, experiment, classes, shuffle=False),
+                validation_data=make_batches(data.val, measuring, classes, shuffle=False),
                 epochs=experiment.epochs,
                 initial_epoch=done,
                 class_weight=class_weights(data.train.labels, classes) if balanced else None,
@@ -263,7 +266,7 @@ def _train(
             " help too",
         )
     sample = data.train.sample(LARGEST_TRAIN_SAMPLE)
-    predicted = run.model.predict(sample.images, batch_size=512, verbose=0).argmax(1)
+    predicted = run.model.predict(sample.images, batch_size=many, verbose=0).argmax(1)
     seconds = recorder.history["seconds"].iloc[done:].sum()
     _finish(
         run,

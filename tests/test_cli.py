@@ -70,10 +70,10 @@ def test_doctor_reports_each_thing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_train_evaluate_predict(
-    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    words = ["train", "--data", str(image_folder), *QUICK, "--epochs", "3", "--out", str(run)]
+    words = ["train", "--data", str(images), *QUICK, "--epochs", "3", "--out", str(run)]
     assert main([*words, "--json"]) == 0
     trained = json.loads(capsys.readouterr().out)
     assert trained["status"] == "completed"
@@ -92,7 +92,7 @@ def test_train_evaluate_predict(
     for name in ("evaluation.json", "predictions.csv", "confusion_matrix.png", "calibration.png"):
         assert (run / name).is_file()
 
-    image = next(image_folder.rglob("*.png"))
+    image = next(images.rglob("*.png"))
     assert main(["predict", str(run), str(image), "--top", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)["predictions"]
     assert [each["rank"] for each in said] == [1, 2]
@@ -100,24 +100,24 @@ def test_train_evaluate_predict(
 
 
 def test_both_spellings_of_flags_and_presets(
-    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, flag in enumerate(("--batch_size", "--batch-size")):
         run = tmp_path / str(number)
         words = ["--preset", "linear", "--epochs", "1", flag, "7", "--out", str(run)]
-        assert main(["train", "--data", str(image_folder), *words]) == 0
+        assert main(["train", "--data", str(images), *words]) == 0
         experiment = json.loads((run / "experiment.json").read_text())
         assert experiment["batch_size"] == 7
         assert experiment["filters"] == []
 
 
 def test_a_broken_image_is_named_and_the_answer_is_no(
-    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, broken = tmp_path / "run", tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")
-    main(["train", "--data", str(image_folder), *QUICK, "--epochs", "1", "--out", str(run)])
-    good = next(image_folder.rglob("*.png"))
+    main(["train", "--data", str(images), *QUICK, "--epochs", "1", "--out", str(run)])
+    good = next(images.rglob("*.png"))
     capsys.readouterr()
     assert main(["predict", str(run), str(good), str(broken)]) == 1
     shown = capsys.readouterr()
@@ -148,11 +148,11 @@ BAD = {
 
 @pytest.mark.parametrize(("line", "named"), BAD.values(), ids=BAD)
 def test_bad_input_is_one_message_and_writes_nothing(
-    line: str, named: str, image_folder: Path, tmp_path: Path
+    line: str, named: str, images: Path, tmp_path: Path
 ) -> None:
-    places = {"empty": tmp_path / "empty", "single": tmp_path / "single", "good": image_folder}
+    places = {"empty": tmp_path / "empty", "single": tmp_path / "single", "good": images}
     places["empty"].mkdir()
-    source = next(image_folder.rglob("*.png"))
+    source = next(images.rglob("*.png"))
     (places["single"] / "only").mkdir(parents=True)
     (places["single"] / "only" / "1.png").write_bytes(source.read_bytes())
     before = sorted(tmp_path.rglob("*"))
@@ -176,9 +176,9 @@ def test_bad_input_is_one_message_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_interrupt_exits_130_and_resume_goes_on(image_folder: Path, tmp_path: Path) -> None:
+def test_interrupt_exits_130_and_resume_goes_on(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    words = ["--data", str(image_folder), *QUICK, "--epochs", "400", "--out", str(run)]
+    words = ["--data", str(images), *QUICK, "--epochs", "400", "--out", str(run)]
     command = [sys.executable, "-m", "imgclf_lib", "train", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120

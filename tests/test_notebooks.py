@@ -1,0 +1,157 @@
+"""The course as it is committed: how it is made, that it runs, and what it reaches."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import papermill
+import pytest
+
+from imgclf_lib.experiment import Experiment
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ORDER = [
+    *("00_start_here", "01_explore_data", "02_preprocess", "03_build_model"),
+    *("04_train", "05_evaluate", "06_predict"),
+]
+# What the quick profile reaches on Fashion-MNIST. Bands, not digits: backends, processors and
+# versions differ a little; a broken course differs a lot.
+BANDS = {
+    ("01_explore_data", "baseline_nearest"): (0.80, 0.86),
+    ("01_explore_data", "baseline_linear"): (0.80, 0.86),
+    ("03_build_model", "parameters"): (421_642, 421_642),
+    ("04_train", "val_accuracy"): (0.86, 0.92),
+    ("05_evaluate", "test_accuracy"): (0.85, 0.92),
+}
+
+
+def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == kind]
+
+
+def test_the_course_is_complete_and_in_order() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ORDER
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestForm:
+    def test_is_stored_as_a_clean_headless_run(self, path: Path) -> None:
+        code = cells(path, "code")
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        outputs = [output for cell in code for output in cell.outputs]
+        assert not [each for each in outputs if each.output_type == "error"]
+        assert not [each for each in outputs if each.get("name") == "stderr"]
+        text = path.read_text(encoding="utf-8")
+        assert path.stat().st_size < 500_000
+        assert not re.search(r"/(home|root|work|tmp|Users)/|C:\\\\", text)
+        assert "Warning" not in json.dumps(outputs)
+
+    def test_cells_are_short_and_prose_stands_between(self, path: Path) -> None:
+        kinds = [cell.cell_type for cell in nbformat.read(path, 4).cells]
+        assert "code code code" not in " ".join(kinds)
+        assert kinds[0] == kinds[-1] == "markdown"
+        assert max(len(cell.source.splitlines()) for cell in cells(path, "code")) <= 20
+
+    def test_parameters_are_literals_with_known_names(self, path: Path) -> None:
+        tagged = [
+            cell for cell in cells(path, "code") if "parameters" in cell.metadata.get("tags", [])
+        ]
+        assert len(tagged) == 1
+        known = {each.name for each in fields(Experiment)}
+        for name, found in papermill.inspect_notebook(path).items():
+            json.loads(str(found["default"]).replace("'", '"').replace("_", ""))
+            assert name in known or found["help"], f"{name} is no Experiment field and has no help"
+
+    def test_opens_with_aims_and_closes_with_the_same(self, path: Path) -> None:
+        prose = [cell.source for cell in cells(path, "markdown")]
+        assert prose[0].startswith(f"# {path.stem[:2]} ")
+        assert "You will be able to" in prose[0]
+        assert "two cores" in prose[0] or "two cores" in prose[1]
+
+    def test_pictures_have_alternative_text(self, path: Path) -> None:
+        for cell in cells(path, "code"):
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    assert len(output.metadata["image/png"]["alt"]) > 20
+
+    def test_links_lead_somewhere(self, path: Path) -> None:
+        for cell in cells(path, "markdown"):
+            for target in re.findall(r"\]\(([^)#]+\.ipynb)", cell.source):
+                assert (path.parent / target).is_file(), target
+
+    def test_uses_no_mathjax_no_installs_and_no_tensorflow(self, path: Path) -> None:
+        code = "\n".join(cell.source for cell in cells(path, "code"))
+        assert not re.search(r"^\s*[!%]|sys\.path|import tensorflow|except:", code, re.M)
+        assert "$" not in "\n".join(cell.source for cell in cells(path, "markdown"))
+
+    def test_only_evaluation_opens_the_test_split(self, path: Path) -> None:
+        code = "\n".join(cell.source for cell in cells(path, "code"))
+        opened = re.search(r"\.test\b|evaluate\(|\"test\"\)", code)
+        assert bool(opened) == (path.stem == "05_evaluate")
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The whole course, run headless with no trained model there, last notebook first.
+
+    Backwards, so that no notebook can lean on what an earlier one left behind.
+    """
+    place = tmp_path_factory.mktemp("course")
+    environment = {**os.environ, "IMGCLF_MODELS": str(place / "models")}
+    words = ["run", *reversed(ORDER), "--out", str(place / "report")]
+    done = subprocess.run(
+        [sys.executable, "-m", "imgclf_lib", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    return place / "report", environment
+
+
+@pytest.mark.course
+class TestCourse:
+    def test_every_notebook_runs_alone(self, course: tuple[Path, dict[str, str]]) -> None:
+        results = pd.read_csv(course[0] / "results.csv")
+        assert results["status"].eq("passed").all()
+        print(results.to_string())
+        assert len(results) == len(ORDER)
+
+    def test_accuracies_lie_in_their_bands(self, course: tuple[Path, dict[str, str]]) -> None:
+        results = pd.read_csv(course[0] / "results.csv").set_index("notebook")
+        for (notebook, name), (low, high) in BANDS.items():
+            assert low <= results.loc[notebook, name] <= high, (notebook, name)
+
+    def test_every_notebook_has_a_headline_and_a_picture(
+        self, course: tuple[Path, dict[str, str]]
+    ) -> None:
+        index = (course[0] / "index.html").read_text()
+        assert index.count("<img ") == len(ORDER)
+        for name in ORDER:
+            notebook = nbformat.read(course[0] / "notebooks" / f"{name}.ipynb", 4)
+            assert "imgclf.headline" in json.dumps(notebook)
+
+    def test_stored_outputs_are_still_true(self, course: tuple[Path, dict[str, str]]) -> None:
+        """nbval runs every notebook again and compares the cells tagged for it."""
+        command = [
+            *(sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout", "600"),
+            *("-p", "no:cacheprovider", "-q", "-W", "ignore", str(ROOT / "notebooks")),
+        ]
+        done = subprocess.run(
+            command, env=course[1], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout[-8000:]
+        compared = sum(
+            "nbval-check-output" in cell.metadata.get("tags", [])
+            for path in NOTEBOOKS
+            for cell in cells(path, "code")
+        )
+        assert compared >= 20

@@ -1,0 +1,165 @@
+"""Headless runs on treacherous notebooks: the suite must notice, name the cell and go on."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from imgclf_lib.errors import InputError, NotebookError
+from imgclf_lib.headline import MIME_TYPE
+from imgclf_lib.suite import course_notebooks, parse_value, plan, run_notebooks
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+GOOD = (
+    "from imgclf_lib.headline import headline\n"
+    "headline(f'The <answer> is {answer}.', answer=answer)"
+)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    def write_notebook(name: str, *sources: str, **metadata: object) -> str:
+        cells = [
+            new_markdown_cell(f"# {name} & friends"),
+            new_code_cell("answer = 42\nepochs = 5", metadata={"tags": ["parameters"]}),
+            *map(new_code_cell, sources),
+        ]
+        notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL, **metadata})
+        path = tmp_path / f"{name}.ipynb"
+        nbformat.write(notebook, path)
+        return str(path)
+
+    return write_notebook
+
+
+def test_treacherous_notebooks_are_named_and_the_report_is_complete(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    traps = {
+        "early_exit": ("import sys; sys.exit(0)", "ended before its last cell"),
+        "dead_kernel": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "kernel died"),
+        "hang": ("import time; time.sleep(1000)", "longer than 5 seconds"),
+        "error": ("1 / 0", "ZeroDivisionError"),
+    }
+    paths = [write("good_before", GOOD)]
+    paths += [write(name, "x = 1", source, "y = 2") for name, (source, _) in traps.items()]
+    paths += [write("good_after", GOOD)]
+    out = tmp_path / "report"
+    with pytest.raises(NotebookError) as caught:
+        run_notebooks(paths, out, cell_timeout=5)
+    message = str(caught.value)
+    assert caught.value.exit_code == 1
+    results = pd.read_csv(out / "results.csv").set_index("notebook")
+    for name, (_, reason) in traps.items():
+        assert re.search(rf"{name}: code cell 3, [^;]*{reason}", message), message
+        assert results.loc[name, "status"] == "failed"
+    assert list(results.index) == ["good_before", *traps, "good_after"]
+    assert results.loc[["good_before", "good_after"], "status"].eq("passed").all()
+    assert results.loc["good_after", "answer"] == 42
+    for name in results.index:
+        assert (out / "notebooks" / f"{name}.ipynb").is_file()
+        assert (out / "html" / f"{name}.html").is_file()
+    index = (out / "index.html").read_text()
+    assert index.count("Failed in") == 4
+    assert "The &lt;answer&gt; is 42." in index
+    assert "good_after &amp; friends" in index
+
+
+def test_exit_in_the_last_cell_counts_as_too_early(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    with pytest.raises(NotebookError, match="last: code cell 2"):
+        run_notebooks([write("last", "raise SystemExit(0)")], tmp_path / "report")
+
+
+def test_interact_does_not_stall(write: Callable[..., str], tmp_path: Path) -> None:
+    source = (
+        "import ipywidgets\n"
+        "out = ipywidgets.Output()\n"
+        "with out:\n    print('inside')\n"
+        "_ = ipywidgets.interact(lambda x: print(x), x=(0, 9))"
+    )
+    results = run_notebooks([write("widgets", *[source] * 10)], tmp_path / "report")
+    assert results["seconds"].item() < 20
+
+
+def test_report_pages_fetch_nothing(write: Callable[..., str], tmp_path: Path) -> None:
+    run_notebooks([write("page", GOOD)], tmp_path / "report")
+    for page in (tmp_path / "report").rglob("*.html"):
+        assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"', page.read_text())
+
+
+def test_parameters_and_profile_reach_the_notebook(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    path = write("one", GOOD, imgclf={"full": {"answer": 43}})
+    full = run_notebooks([path], tmp_path / "full", profile="full")
+    assert full["answer"].item() == 43
+    given = run_notebooks([path], tmp_path / "given", profile="full", parameters={"answer": 7})
+    assert given["answer"].item() == 7
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"anser": 1}, "answer, epochs"),
+        ({"epochs": 0}, "'epochs'"),
+        ({"epochs": "many"}, "'epochs'"),
+        ({"x=1;print('P')#": 1}, "No notebook has this parameter"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_anything_runs(
+    parameters: dict, named: str, write: Callable[..., str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(named)):
+        run_notebooks([write("one", GOOD)], tmp_path / "report", parameters=parameters)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(write: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="not a report"):
+        run_notebooks([write("one", GOOD)], tmp_path / "mine")
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_headline_is_stored_for_the_report(write: Callable[..., str], tmp_path: Path) -> None:
+    run_notebooks([write("one", GOOD)], tmp_path / "report")
+    notebook = nbformat.read(tmp_path / "report" / "notebooks" / "one.ipynb", 4)
+    kept = [output.data[MIME_TYPE] for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert kept == [{"sentence": "The <answer> is 42.", "figures": {"answer": 42.0}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.1", 0.1),
+        ("true", True),
+        ("[32, 64]", [32, 64]),
+        ("fashion_mnist", "fashion_mnist"),
+        ("my photos", "my photos"),
+    ],
+)
+def test_parse_value(text: str, value: object) -> None:
+    assert parse_value(text) == value
+
+
+def test_plan_finds_notebooks_by_number_and_by_name() -> None:
+    jobs = plan(["04", "06_predict"], "", "quick", {"epochs": 2})
+    assert [job.path.stem for job in jobs] == ["04_train", "06_predict"]
+    assert all(job.parameters == {"epochs": 2} for job in jobs)
+    assert [path.stem[:2] for path in course_notebooks()] == [
+        "00",
+        "01",
+        "02",
+        "03",
+        "04",
+        "05",
+        "06",
+    ]
