@@ -47,6 +47,24 @@ def load_keras(backend: str = "auto") -> ModuleType:
     return keras
 
 
+def list_devices(kind: str = "") -> list[str]:
+    """The processors and accelerators that the loaded backend can use.
+
+    Args:
+        kind: ``cpu`` or ``gpu``; both if empty.
+
+    Returns:
+        Names such as ``cpu:0`` and ``gpu:0``.
+    """
+    keras = load_keras()
+    if keras.backend.backend() != "torch":
+        return [str(device) for device in keras.distribution.list_devices(kind or None)]
+    torch = sys.modules["torch"]  # Keras cannot list the devices of PyTorch
+    count = torch.cuda.device_count() or int(torch.backends.mps.is_available())
+    devices = ["cpu:0", *(f"gpu:{number}" for number in range(count))]
+    return [device for device in devices if device.startswith(kind)]
+
+
 def _choose(backend: str) -> str:
     wanted = os.environ.get("KERAS_BACKEND", "auto") if backend == "auto" else backend
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]

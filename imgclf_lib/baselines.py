@@ -1,6 +1,7 @@
-"""Simple classifiers that a network has to beat, from scikit-learn."""
+"""Simple classifiers that a network has to beat, and a test of whether it does."""
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -49,6 +50,25 @@ def predict_linear(train: Split, images: np.ndarray) -> np.ndarray:
         ``int64`` array of shape ``(n,)``: predicted labels.
     """
     return _fit_predict(LogisticRegression(C=0.1, max_iter=1000), train, images)
+
+
+def compare_paired(first_right: np.ndarray, second_right: np.ndarray) -> dict[str, float]:
+    """Whether two classifiers differ on the same images: the exact McNemar test.
+
+    From McNemar (1947). Only the images that exactly one of the two gets right tell anything.
+
+    Args:
+        first_right: Boolean array of shape ``(n,)``: where the first classifier is right.
+        second_right: The same for the second, for the same images.
+
+    Returns:
+        ``only_first`` and ``only_second`` (counts) and ``p_value``.
+    """
+    only_first = int((first_right & ~second_right).sum())
+    only_second = int((second_right & ~first_right).sum())
+    different = only_first + only_second
+    p_value = float(binomtest(only_first, different).pvalue) if different else 1.0
+    return {"only_first": only_first, "only_second": only_second, "p_value": p_value}
 
 
 def _fit_predict(classifier, train: Split, images: np.ndarray) -> np.ndarray:

@@ -214,12 +214,8 @@ def _build(source: _Source, experiment: Experiment, folder: Path) -> None:
                 pixels[place] = outcome.pixels
         table.loc[rows, FACTS] = pd.DataFrame(facts, index=rows, columns=FACTS)
         _report(source.name, table)
-        table = make_splits(
-            table,
-            experiment.validation_fraction,
-            experiment.test_fraction,
-            experiment.split_seed,
-        )
+        fractions = (experiment.validation_fraction, experiment.test_fraction)
+        table = make_splits(table, *fractions, experiment.split_seed)
         places = pd.Series(range(len(rows)), index=rows)
         for split in SPLITS:
             chosen = places[table.index[(table["split"] == split) & (table["problem"] == "")]]
@@ -247,9 +243,7 @@ def _report(name: str, table: pd.DataFrame) -> None:
     problems = table.loc[table["problem"] != "", ["path", "problem"]]
     if len(problems):
         first = "; ".join(f"{path}: {problem}" for path, problem in problems.head(3).to_numpy())
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        print(
-            f"{name}: {len(table) - len(problems)} files used, {len(problems)} not used"
-            f" ({first}{more}). The column 'problem' of the table has every reason.",
-            file=sys.stderr,
-        )
+        counts = f"{len(table) - len(problems)} files used, {len(problems)} not used"
+        why = f"({first}{f'; and {len(problems) - 3} more' if len(problems) > 3 else ''})"
+        all_of_them = "The column 'problem' of the table has every reason."
+        print(f"{name}: {counts} {why}. {all_of_them}", file=sys.stderr)

@@ -209,9 +209,10 @@ def _download(source: Source, folder: Path, file: str) -> None:
             downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
         )
     except (requests.RequestException, ValueError, OSError) as error:
+        wrong = "it is not the file that the authors published: its checksum differs"
         raise InputError(
             f"{source.title} is not on this machine, and {address + file} could not be downloaded"
-            f" ({type(error).__name__})",
+            f" ({wrong if isinstance(error, ValueError) else type(error).__name__})",
             do=f"Connect to the network, or put {', '.join(source.checksums)} into {folder}",
         ) from error
 

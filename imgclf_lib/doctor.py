@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
-from imgclf_lib.backend import load_keras
+from imgclf_lib.backend import list_devices, load_keras
 from imgclf_lib.datasets import checksum_problems
 from imgclf_lib.errors import InputError
 from imgclf_lib.paths import cache_folder, course_folder
@@ -82,10 +82,9 @@ def _backend() -> Check:
 def _accelerator() -> Check:
     """No accelerator is no fault: the course is made for two processor cores."""
     try:
-        keras = load_keras()
+        devices = list_devices("gpu")
     except InputError:
         return Check("accelerator", False, "cannot look without a backend", "Run: make env")
-    devices = [str(device) for device in keras.distribution.list_devices("gpu")]
     found = ", ".join(devices) or f"none; {os.cpu_count()} processor cores do the work"
     return Check("accelerator", True, found)
 

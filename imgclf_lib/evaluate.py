@@ -222,22 +222,3 @@ def prediction_table(
             "label_probability": probabilities[np.arange(len(predicted)), split.labels],
         }
     )
-
-
-def compare_paired(first_right: np.ndarray, second_right: np.ndarray) -> dict[str, float]:
-    """Whether two classifiers differ on the same images: the exact McNemar test.
-
-    From McNemar (1947). Only the images that exactly one of the two gets right tell anything.
-
-    Args:
-        first_right: Boolean array of shape ``(n,)``: where the first classifier is right.
-        second_right: The same for the second, for the same images.
-
-    Returns:
-        ``only_first`` and ``only_second`` (counts) and ``p_value``.
-    """
-    only_first = int((first_right & ~second_right).sum())
-    only_second = int((second_right & ~first_right).sum())
-    different = only_first + only_second
-    p_value = float(binomtest(only_first, different).pvalue) if different else 1.0
-    return {"only_first": only_first, "only_second": only_second, "p_value": p_value}

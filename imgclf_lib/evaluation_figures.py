@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imgclf_lib import figures, plots
+from imgclf_lib import figures, plots, result_plots
 from imgclf_lib.evaluate import Evaluation, calibration_table
 
 MOST_MISTAKES = 32
@@ -24,8 +24,10 @@ def save_evaluation_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
     """
     split, names = evaluation.split, evaluation.class_names
     drawings: dict[str, Axes | Figure] = {
-        "confusion_matrix": plots.confusion_matrix(evaluation.figures["confusion_matrix"], names),
-        "calibration": plots.calibration(
+        "confusion_matrix": result_plots.confusion_matrix(
+            evaluation.figures["confusion_matrix"], names
+        ),
+        "calibration": result_plots.calibration(
             calibration_table(evaluation.probabilities, split.labels), "Calibration"
         ),
     }

@@ -57,15 +57,17 @@ def build_model(
     for number, units in enumerate(experiment.dense_units, 1):
         if experiment.dropout:
             values = layers.Dropout(
-                experiment.dropout, seed=experiment.seed + 100 + number, name=f"dropout{number}"
+                experiment.dropout,
+                seed=(experiment.seed + 100 + number) % 2**31,
+                name=f"dropout{number}",
             )(values)
         values = layers.Dense(units, experiment.activation, dtype=policy, name=f"dense{number}")(
             values
         )
     if experiment.dropout:
-        values = layers.Dropout(experiment.dropout, seed=experiment.seed + 200, name="dropout")(
-            values
-        )
+        values = layers.Dropout(
+            experiment.dropout, seed=(experiment.seed + 200) % 2**31, name="dropout"
+        )(values)
     # The last layer computes in float32 whatever the precision: softmax needs the digits.
     outputs = layers.Dense(classes, "softmax", dtype="float32", name="probabilities")(values)
     return keras.Model(inputs, outputs, name="imgclf")

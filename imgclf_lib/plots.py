@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator
 from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
 
 MOST_NAMES = 40  # more class names than this are not written along an axis
-MOST_NUMBERS = 15  # a confusion matrix of more classes has no numbers in its cells
 
 
 def image_grid(
@@ -216,98 +215,4 @@ def lines(
     axes.grid(alpha=0.25)
     if len(curves) > 1:
         axes.legend(frameon=False)
-    return axes
-
-
-def learning_curves(
-    histories: Mapping[str, pd.DataFrame], title: str = "Learning curves"
-) -> Figure:
-    """Loss and accuracy by epoch; validation solid, training dashed, one colour a run.
-
-    Args:
-        histories: ``Run.history`` by name of the run.
-        title: Text above both frames.
-
-    Returns:
-        The figure.
-    """
-    figure = new_figure(9, 3.6)
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for number, (name, history) in enumerate(histories.items()):
-            color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-            before = f"{plain(name)}: " if len(histories) > 1 else ""
-            style = {"color": color, "marker": marker, "markersize": 4}
-            epochs = history["epoch"]
-            axes.plot(
-                epochs, history[quantity], "--", **style, alpha=0.6, label=f"{before}training"
-            )
-            axes.plot(epochs, history[f"val_{quantity}"], **style, label=f"{before}validation")
-        unit = "cross-entropy, nats" if quantity == "loss" else "share of images"
-        axes.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-    figure.axes[1].legend(frameon=False, fontsize=8)
-    figure.suptitle(plain(title, 100), fontsize=11)
-    return figure
-
-
-def confusion_matrix(
-    counts: Sequence[Sequence[int]] | np.ndarray,
-    class_names: Sequence[str],
-    title: str = "Confusion matrix",
-    axes: Axes | None = None,
-) -> Axes:
-    """What each class was taken for; a row is a true class, its shades add up to one.
-
-    Args:
-        counts: Array of shape ``(classes, classes)``: rows true, columns predicted.
-        class_names: Class names in label order.
-        title: What is shown.
-        axes: Where to draw; new axes by default.
-
-    Returns:
-        The axes.
-    """
-    matrix = np.asarray(counts)
-    side = min(3.2 + 0.42 * len(matrix), 9)
-    axes = axes or new_axes(side + 0.8, side)
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.figure.colorbar(drawn, ax=axes, label="share of the true class", shrink=0.75)
-    axes.set(title=plain(title, 100), xlabel="predicted class", ylabel="true class")
-    if len(matrix) <= MOST_NAMES:
-        names = [plain(name) for name in class_names]
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(names)), names)
-    if len(matrix) <= MOST_NUMBERS:
-        for (row, column), count in np.ndenumerate(matrix):
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
-    return axes
-
-
-def calibration(table: pd.DataFrame, title: str, axes: Axes | None = None) -> Axes:
-    """How often the model is right when it is so sure; on the diagonal it is honest.
-
-    Args:
-        table: As from ``evaluate.calibration_table``.
-        title: What is shown.
-        axes: Where to draw; new axes by default.
-
-    Returns:
-        The axes.
-    """
-    axes = axes or new_axes(5, 4.4)
-    axes.plot([0, 1], [0, 1], "--", color="0.5", label="perfectly calibrated")
-    sizes = 20 + 180 * table["count"] / table["count"].max()
-    axes.scatter(table["confidence"], table["accuracy"], s=sizes, color=PALETTE[0], zorder=3)
-    axes.plot(table["confidence"], table["accuracy"], color=PALETTE[0], label="this model")
-    axes.set(
-        title=plain(title, 100),
-        xlabel="confidence (highest probability)",
-        ylabel="accuracy (share of right answers)",
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left")
     return axes

@@ -80,7 +80,8 @@ def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
         Keras layers for pixels of 0..255; an empty list if nothing is asked for.
     """
     layers = load_keras().layers
-    seeds = iter(range(experiment.seed + 1, experiment.seed + 9))
+    # PyTorch takes seeds of 31 bits.
+    seeds = ((experiment.seed + number) % 2**31 for number in range(1, 9))
     chosen = []
     if experiment.flip != "none":
         chosen.append(layers.RandomFlip("horizontal", seed=next(seeds), name="flip"))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from imgclf_lib import __version__
-from imgclf_lib.backend import load_keras
+from imgclf_lib.backend import list_devices, load_keras
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -198,7 +198,7 @@ def environment(experiment: Experiment, data: ImageData) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": versions,
         "backend": keras.backend.backend(),
-        "devices": [str(device) for device in keras.distribution.list_devices()],
+        "devices": list_devices(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "git_commit": _git_commit(),

@@ -1,0 +1,104 @@
+"""Fixtures: temporary caches and models, small generated images, and one shared trained run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.runs import Run
+from imgclf_lib.train import train
+
+SIDE = 24
+SHAPES = ("blob", "columns", "rows")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is written beside the checkout; decoded images are shared by all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMGCLF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("IMGCLF_MODELS", str(tmp_path_factory.mktemp("models")))
+        for name in ("IMGCLF_HOME", "IMGCLF_DATA", "IMGCLF_MIRROR"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def shape_image(shape: str, generator: np.random.Generator, channels: int = 1) -> np.ndarray:
+    """One noisy image, ``uint8`` of shape ``(SIDE, SIDE)`` or ``(SIDE, SIDE, 3)``."""
+    down, across = np.mgrid[:SIDE, :SIDE]
+    phase, period = generator.uniform(0, 6), generator.uniform(4, 6)
+    if shape == "rows":
+        values = np.sin(2 * np.pi * down / period + phase)
+    elif shape == "columns":
+        values = np.sin(2 * np.pi * across / period + phase)
+    else:
+        y, x = generator.uniform(8, 16, 2)
+        values = 2 * np.exp(-((down - y) ** 2 + (across - x) ** 2) / 30) - 1
+    pixels = 128 + 90 * values + generator.normal(0, 12, values.shape)
+    pixels = pixels.clip(0, 255)
+    if channels == 3:
+        pixels = pixels[..., np.newaxis] * generator.uniform(0.5, 1, 3)
+    return pixels.astype("uint8")
+
+
+def write_images(
+    folder: Path, counts: dict[str, int] | int = 20, channels: int = 1, seed: int = 0
+) -> Path:
+    """Write PNG files into ``folder/<shape>/``, so many for each shape."""
+    generator = np.random.default_rng(seed)
+    if isinstance(counts, int):
+        counts = dict.fromkeys(SHAPES, counts)
+    for shape, count in counts.items():
+        (folder / shape).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            image = Image.fromarray(shape_image(shape, generator, channels))
+            image.save(folder / shape / f"{number:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_images() -> Callable[..., Path]:
+    """The function ``write_images(folder, counts, channels, seed)``."""
+    return write_images
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 24 grey images each, without splits. Read only."""
+    return write_images(tmp_path_factory.mktemp("grey") / "shapes", 24)
+
+
+@pytest.fixture(scope="session")
+def split_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of colour images in train, val and test folders. Read only."""
+    folder = tmp_path_factory.mktemp("color") / "split_shapes"
+    for seed, (split, count) in enumerate({"train": 10, "val": 4, "test": 5}.items()):
+        write_images(folder / split, count, 3, seed)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(images: Path) -> Experiment:
+    """An experiment that trains in a second or two, with everything random switched on."""
+    return Experiment(
+        data=str(images),
+        validation_fraction=0.2,
+        filters=(8,),
+        dense_units=(16,),
+        dropout=0.2,
+        normalization="batch",
+        flip="both",
+        shift=0.1,
+        learning_rate=0.01,
+        batch_size=16,
+        epochs=4,
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The finished run of ``tiny``. Do not write into it."""
+    return train(tiny, out=tmp_path_factory.mktemp("trained") / "run", progress="none")

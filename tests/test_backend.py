@@ -1,0 +1,93 @@
+"""Choosing and loading the Keras backend."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from imgclf_lib import backend
+from imgclf_lib.backend import BACKENDS, list_devices, load_keras
+from imgclf_lib.errors import InputError
+
+LOADED = load_keras().backend.backend()
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """As if Keras were not imported yet; a function that says what is installed."""
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setenv("KERAS_BACKEND", "auto")
+
+    def install(*names):
+        monkeypatch.setattr(
+            backend.importlib.util, "find_spec", lambda name: name if name in names else None
+        )
+
+    return install
+
+
+def test_keras_is_loaded_once():
+    assert load_keras() is load_keras("auto") is load_keras(LOADED) is sys.modules["keras"]
+    assert LOADED in BACKENDS
+    assert os.environ["KERAS_BACKEND"] == LOADED
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != LOADED])
+def test_one_backend_a_process(name):
+    with pytest.raises(InputError, match=f"already runs on '{LOADED}'.*KERAS_BACKEND={name}"):
+        load_keras(name)
+
+
+def test_devices():
+    every = list_devices()
+    assert "cpu:0" in [name.lower() for name in every]
+    assert sorted([*list_devices("cpu"), *list_devices("gpu")]) == sorted(every)
+
+
+def test_no_backend(fresh):
+    fresh()
+    with pytest.raises(InputError, match=r"No Keras backend is installed.*\[cpu\]"):
+        load_keras()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_that_is_not_installed(name, fresh):
+    others = [other for other in BACKENDS if other != name]
+    fresh(*others)
+    with pytest.raises(InputError) as caught:
+        load_keras(name)
+    assert f"Allowed: {', '.join(others)}. Received: {name!r}." in str(caught.value)
+    assert f".[{BACKENDS[name]}]" in str(caught.value)
+
+
+def test_the_variable_is_checked_too(fresh, monkeypatch):
+    fresh("torch")
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    with pytest.raises(InputError, match=r"Allowed: torch. Received: 'theano'."):
+        load_keras()
+
+
+@pytest.mark.parametrize(
+    ("installed", "variable", "asked", "chosen"),
+    [
+        (["jax", "torch", "tensorflow"], "auto", "auto", "tensorflow"),
+        (["jax", "torch"], "auto", "auto", "torch"),
+        (["jax", "torch"], "jax", "auto", "jax"),
+        (["jax", "torch"], "jax", "torch", "torch"),
+    ],
+)
+def test_the_choice(installed, variable, asked, chosen, fresh, monkeypatch):
+    fresh(*installed)
+    monkeypatch.setenv("KERAS_BACKEND", variable)
+    assert backend._choose(asked) == chosen
+
+
+def test_loading_is_quiet():
+    """No start-up lines of any framework, yet later errors are seen."""
+    code = (
+        "import sys; from imgclf_lib.backend import load_keras; keras = load_keras();"
+        "print(keras.backend.backend()); print('later', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{LOADED}\n", "later\n")

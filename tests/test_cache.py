@@ -1,0 +1,252 @@
+"""Decoding once: what is reused, what is noticed, what survives a kill."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from imgclf_lib import cache
+from imgclf_lib.cache import prepare
+from imgclf_lib.data import load_data
+from imgclf_lib.errors import InputError
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.pixels import decode
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """A list that grows by one with every image that is decoded."""
+    calls = []
+
+    def counting(*arguments):
+        calls.append(arguments)
+        return decode(*arguments)
+
+    monkeypatch.setattr(cache, "decode", counting)
+    return calls
+
+
+@pytest.fixture
+def folder(tmp_path, make_images):
+    return make_images(tmp_path / "pictures", 6)
+
+
+def table_of(prepared: cache.Prepared) -> pd.DataFrame:
+    return pd.read_csv(prepared.folder / "table.csv", keep_default_na=False)
+
+
+def test_second_call_decodes_nothing(folder, own_cache, decoded):
+    first = prepare(Experiment(data=str(folder)))
+    assert len(decoded) == 18
+    stamp = (first.folder / "train.npy").stat().st_mtime_ns
+    assert prepare(Experiment(data=str(folder))) == first
+    assert len(decoded) == 18
+    assert (first.folder / "train.npy").stat().st_mtime_ns == stamp
+    assert sorted(path.name for path in first.folder.iterdir()) == [
+        *("data.json", "table.csv", "test.npy", "train.npy", "val.npy")
+    ]
+    assert [path.name for path in own_cache.iterdir() if path.is_dir()] == [first.folder.name]
+
+
+def test_training_fields_do_not_count(folder, own_cache, decoded):
+    first = prepare(Experiment(data=str(folder)))
+    assert prepare(Experiment(data=str(folder), epochs=9, seed=3, limit=5, flip="both")) == first
+    assert len(decoded) == 18
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_size": 8},
+        {"color": "color"},
+        {"resize": "squash"},
+        {"validation_fraction": 0.4},
+        {"test_fraction": 0.4},
+        {"split_seed": 5},
+    ],
+    ids=str,
+)
+def test_data_fields_count(change, images):
+    first, other = (
+        prepare(Experiment(data=str(images))),
+        prepare(Experiment(data=str(images), **change)),
+    )
+    assert first.folder != other.folder
+    assert first.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("change", ["pixels", "new", "gone", "moved"])
+def test_content_counts(change, folder, own_cache, make_images):
+    first = prepare(Experiment(data=str(folder)))
+    picture = folder / "blob" / "000.png"
+    if change == "pixels":
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
+    elif change == "new":
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(folder / "blob" / "new.png")
+    elif change == "gone":
+        picture.unlink()
+    else:
+        picture.rename(folder / "rows" / "moved.png")
+    other = prepare(Experiment(data=str(folder)))
+    assert first.folder != other.folder
+    assert first.fingerprint != other.fingerprint
+
+
+def test_equal_folders_have_equal_fingerprints(tmp_path, own_cache, make_images):
+    first, second = (make_images(tmp_path / name / "pictures", 5) for name in "ab")
+    prints = {prepare(Experiment(data=str(each))).fingerprint for each in (first, second)}
+    assert len(prints) == 1
+
+
+def test_unusable_files_are_in_the_table_with_a_reason(folder, own_cache, capfd):
+    whole = (folder / "rows" / "000.png").read_bytes()
+    bad = {
+        "rows/empty.png": b"",
+        "rows/text.jpg": b"this is no image",
+        "blob/cut.png": whole[: len(whole) // 2],
+        "blob/notes.txt": b"notes",
+        "loose.png": whole,
+    }
+    for path, content in bad.items():
+        (folder / path).write_bytes(content)
+    prepared = prepare(Experiment(data=str(folder)))
+    table = table_of(prepared).set_index("path")
+    rejected = table[table["problem"] != ""]
+    assert set(rejected.index) == set(bad)
+    assert len(table) == 18 + len(bad)
+    assert (rejected["split"] == "").all()
+    assert rejected.loc["rows/empty.png", "problem"].startswith("cannot be decoded (")
+    arrays = [np.load(prepared.folder / f"{split}.npy") for split in ("train", "val", "test")]
+    assert sum(map(len, arrays)) == 18
+    told = capfd.readouterr().err
+    assert "18 files used, 5 not used" in told
+    assert "and 2 more" in told
+    assert all((folder / path).read_bytes() == content for path, content in bad.items())
+
+
+def test_too_many_broken_files_end_it(folder, own_cache):
+    for picture in (folder / "rows").iterdir():
+        picture.write_bytes(b"broken")
+    for picture in (folder / "blob").iterdir():
+        picture.write_bytes(b"broken")
+    with pytest.raises(InputError, match="at least two classes"):
+        prepare(Experiment(data=str(folder)))
+    assert not [path for path in own_cache.iterdir() if path.is_dir()]
+
+
+def test_the_table_knows_the_files(tmp_path, own_cache, make_images):
+    folder = make_images(tmp_path / "pictures", 5)
+    wide = np.zeros((10, 30, 3), "uint8")
+    Image.fromarray(wide).save(folder / "rows" / "wide.jpg")
+    row = table_of(prepare(Experiment(data=str(folder)))).set_index("path").loc["rows/wide.jpg"]
+    assert (row["width"], row["height"], row["mode"], row["label"]) == (30, 10, "RGB", "rows")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_stay_in_one_split(seed, folder, own_cache):
+    """Every image gets a copy in its class and one in another class."""
+    for number, picture in enumerate(sorted(folder.glob("*/00[0-3].png"))):
+        (picture.parent / f"copy{number}.png").write_bytes(picture.read_bytes())
+    first = folder / "rows" / "004.png"
+    (folder / "blob" / "other.png").write_bytes(first.read_bytes())
+    prepared = prepare(Experiment(data=str(folder), split_seed=seed, test_fraction=0.3))
+    table = table_of(prepared)
+    assert table["hash"].duplicated().sum() == 13
+    assert (table.groupby("hash")["split"].nunique() == 1).all()
+
+
+def test_size_and_colors_are_chosen_from_the_images(tmp_path, own_cache, images, split_images):
+    def shape(experiment):
+        return load_data(experiment).image_shape
+
+    assert shape(Experiment(data=str(images))) == (24, 24, 1)
+    assert shape(Experiment(data=str(split_images))) == (24, 24, 3)
+    assert shape(Experiment(data=str(images), color="color", image_size=10)) == (10, 10, 3)
+    assert shape(Experiment(data=str(split_images), color="grey")) == (24, 24, 1)
+    generator = np.random.default_rng(0)
+    for label in "ab":
+        (tmp_path / "large" / label).mkdir(parents=True)
+        for number in range(4):
+            picture = Image.fromarray(generator.integers(0, 256, (100, 130, 3), "uint8"))
+            picture.save(tmp_path / "large" / label / f"{number}.jpg")
+    assert shape(Experiment(data=str(tmp_path / "large"))) == (64, 64, 3)
+
+
+def test_no_such_data(own_cache):
+    with pytest.raises(InputError, match=r"named 'fashoin_mnist'.*fashion_mnist, mnist"):
+        prepare(Experiment(data="fashoin_mnist"))
+    assert not own_cache.exists()
+
+
+KILLED = """
+import sys, time
+from imgclf_lib import cache
+from imgclf_lib.experiment import Experiment
+calls = []
+def slow(*arguments):
+    calls.append(0)
+    if len(calls) > 10:
+        print("halfway", flush=True)
+        time.sleep(60)
+    return decode(*arguments)
+decode, cache.decode = cache.decode, slow
+cache.prepare(Experiment(data=sys.argv[1]))
+"""
+
+
+def test_a_process_killed_half_way_leaves_nothing_in_the_way(folder, own_cache):
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        told = process.stdout.readline()  # of one thread or of several at once
+        process.kill()
+        assert "halfway" in told
+        assert process.wait() == -signal.SIGKILL
+    assert not list(own_cache.glob("*/data.json"))
+    prepared = prepare(Experiment(data=str(folder)))
+    assert len(table_of(prepared)) == 18
+    left = [path for path in own_cache.iterdir() if path.is_dir()]
+    assert left == [prepared.folder], "what the dead process had begun is gone"
+
+
+def test_an_incomplete_folder_is_built_again(folder, own_cache):
+    prepared = prepare(Experiment(data=str(folder)))
+    (prepared.folder / "data.json").unlink()
+    (prepared.folder / "train.npy").write_bytes(b"")
+    assert prepare(Experiment(data=str(folder))) == prepared
+    assert len(np.load(prepared.folder / "train.npy")) > 0
+
+
+def test_two_at_once_decode_once(folder, own_cache, monkeypatch):
+    calls = []
+
+    def slow(*arguments):
+        calls.append(0)
+        time.sleep(0.01)
+        return decode(*arguments)
+
+    monkeypatch.setattr(cache, "decode", slow)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(prepare(Experiment(data=str(folder)))))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 18
+    assert found[0] == found[1]

@@ -1,0 +1,170 @@
+"""The one vocabulary: ranges, messages, JSON, presets."""
+
+import dataclasses
+import json
+import math
+import typing
+from dataclasses import fields
+from typing import Literal
+
+import pytest
+
+from imgclf_lib.errors import InputError
+from imgclf_lib.experiment import PRESETS, Experiment, preset
+
+HINTS = typing.get_type_hints(Experiment)
+CHOICES = {
+    name: typing.get_args(kind)
+    for name, kind in HINTS.items()
+    if typing.get_origin(kind) is Literal
+}
+NUMBERS = {
+    each.name: each.metadata for each in fields(Experiment) if HINTS[each.name] in (int, float)
+}
+LISTS = {
+    each.name: each.metadata for each in fields(Experiment) if HINTS[each.name] == tuple[int, ...]
+}
+
+
+def test_every_field_has_help_and_is_of_a_known_kind():
+    names = {each.name for each in fields(Experiment)}
+    assert names == {"data", *CHOICES, *NUMBERS, *LISTS}
+    assert all(each.metadata["help"] for each in fields(Experiment))
+
+
+@pytest.mark.parametrize(("name", "choice"), [(n, c) for n in CHOICES for c in CHOICES[n]])
+def test_every_choice_is_accepted(name, choice):
+    assert getattr(Experiment(**{name: choice}), name) == choice
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", ["wrong", "", None, 3, ["none"]])
+def test_another_choice_is_refused(name, value):
+    with pytest.raises(InputError) as caught:
+        Experiment(**{name: value})
+    message = str(caught.value)
+    assert repr(name) in message
+    assert f"Allowed: {', '.join(CHOICES[name])}." in message
+    assert f"Received: {value!r}." in message
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_both_ends_of_a_range_are_accepted(name):
+    for end in ("minimum", "maximum"):
+        value = getattr(Experiment(**{name: NUMBERS[name][end]}), name)
+        assert value == NUMBERS[name][end]
+        assert type(value) is HINTS[name]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_wrong_numbers_are_refused(name):
+    lower, upper = NUMBERS[name]["minimum"], NUMBERS[name]["maximum"]
+    if HINTS[name] is int:
+        beyond = [lower - 1, upper + 1, 2.5, 1.0]
+    else:
+        beyond = [lower - 1e-9, upper + 1e-6, math.nan, math.inf, -math.inf]
+    for value in [*beyond, "3", None, True, [1], 1j]:
+        with pytest.raises(InputError) as caught:
+            Experiment(**{name: value})
+        message = str(caught.value)
+        assert repr(name) in message
+        assert f"from {lower:g} to {upper:g}." in message
+        assert f"Received: {value!r}." in message
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_numbers(name):
+    lower, upper = LISTS[name]["minimum"], LISTS[name]["maximum"]
+    for value in ((), (lower,), [upper, lower]):
+        assert getattr(Experiment(**{name: value}), name) == tuple(value)
+    for value in (8, "8", None, (lower - 1,), (8, upper + 1), (8.0,), (True,), ("8",)):
+        with pytest.raises(InputError) as caught:
+            Experiment(**{name: value})
+        message = str(caught.value)
+        assert repr(name) in message
+        assert f"a list, each a whole number from {lower:g} to {upper:g}." in message
+        assert f"Received: {value!r}." in message
+
+
+@pytest.mark.parametrize("value", ["", None, 3, b"folder"])
+def test_data_is_a_text(value):
+    with pytest.raises(InputError, match="'data'"):
+        Experiment(data=value)
+
+
+def test_whole_numbers_become_floats_where_a_float_is_meant():
+    assert Experiment(learning_rate=1) == Experiment(learning_rate=1.0)
+    assert isinstance(Experiment(learning_rate=1).learning_rate, float)
+
+
+def test_an_experiment_cannot_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Experiment().epochs = 3  # type: ignore[misc]
+
+
+def test_equal_experiments_are_equal_and_hash_alike():
+    first, second = Experiment(filters=[8, 16]), Experiment(filters=(8, 16))
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != first.replace(filters=(8,))
+
+
+def test_replace_leaves_the_original():
+    first = Experiment()
+    assert first.replace(epochs=9, flip="both") == Experiment(epochs=9, flip="both")
+    assert first == Experiment()
+
+
+def test_replace_refuses_unknown_names_and_wrong_values():
+    with pytest.raises(InputError, match=r"'epoch'.*epochs"):
+        Experiment().replace(epoch=3)
+    with pytest.raises(InputError, match="'epochs'"):
+        Experiment().replace(epochs=0)
+
+
+def test_changes_are_what_differs_from_the_defaults():
+    assert Experiment().changes() == {}
+    assert Experiment(epochs=7, filters=[4]).changes() == {"epochs": 7, "filters": (4,)}
+
+
+def test_json_round_trip():
+    for each in [Experiment(), *map(preset, PRESETS), Experiment(data="größe/ü", filters=())]:
+        assert Experiment.from_json(each.to_json()) == each
+    written = json.loads(Experiment().to_json())
+    assert list(written) == [each.name for each in fields(Experiment)]
+
+
+def test_json_may_leave_fields_out():
+    assert Experiment.from_json('{"epochs": 2}') == Experiment(epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not an experiment in JSON"),
+        ('{"epochs": 2', "not an experiment in JSON"),
+        ("[1]", r"one object. Received: \[1\]"),
+        ('{"epoch": 2}', "'epoch'"),
+        ('{"epochs": "2"}', "'epochs'.*Received: '2'"),
+    ],
+)
+def test_bad_json_is_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        Experiment.from_json(text)
+
+
+def test_presets():
+    assert preset("simple") == Experiment()
+    assert preset("linear").filters == ()
+    for name, values in PRESETS.items():
+        assert all(getattr(preset(name), field) == value for field, value in values.items())
+    with pytest.raises(InputError, match=r"simple, linear, deep.*Received: 'huge'"):
+        preset("huge")
+
+
+def test_the_docstring_names_every_field_with_its_range():
+    text = Experiment.__doc__
+    assert text is not None
+    for each in fields(Experiment):
+        assert f"    {each.name}: {each.metadata['help']}" in text
+    assert "learning_rate: learning rate, or the peak of the schedule; 1e-07 to 10." in text

@@ -1,0 +1,197 @@
+"""Plots: what is drawn is what was given, with titles, labels and units."""
+
+import random
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from imgclf_lib import plots, result_plots
+from imgclf_lib.figures import new_axes, png
+
+GENERATOR = np.random.default_rng(0)
+NASTY = ("$x_1$", "a_b", "<b>&amp;</b>", "100 %", "$", "\\frac{1}{2}", "größe", "n" * 60)
+MANY = tuple(f"class $_{number}" for number in range(200))
+IMAGES = GENERATOR.integers(0, 256, (10, 6, 6, 1), "uint8")
+
+
+def history(epochs: int = 3) -> pd.DataFrame:
+    names = ["loss", "accuracy", "val_loss", "val_accuracy"]
+    table = pd.DataFrame(GENERATOR.uniform(0, 1, (epochs, 4)), columns=names)
+    return table.assign(epoch=range(1, epochs + 1))
+
+
+def bin_table() -> pd.DataFrame:
+    return pd.DataFrame({"confidence": [0.3, 0.9], "accuracy": [0.25, 0.95], "count": [10, 30]})
+
+
+def drawings(names: tuple[str, ...], **options: object) -> dict:
+    """One drawing of every kind on axes, with these class names."""
+    count = len(names)
+    numbers = GENERATOR.integers(0, 50, (count, count))
+    points, labels = GENERATOR.normal(size=(3 * count, 2)), np.arange(3 * count) % count
+    return {
+        "bars": plots.bars(dict.fromkeys(names, 3.5), "Bars", "seconds", **options),
+        "histogram": plots.histogram(
+            {name: GENERATOR.normal(size=20) for name in names[:9]},
+            "Histogram",
+            "pixels",
+            **options,
+        ),
+        "scatter": plots.scatter(points, labels, names, "Scatter", **options),
+        "lines": plots.lines(
+            {name: ([1, 2], [3, 4]) for name in names[:9]}, "Lines", ("epoch", "nats"), **options
+        ),
+        "confusion": result_plots.confusion_matrix(numbers, names, "Confusion", **options),
+        "calibration": result_plots.calibration(bin_table(), "Calibration", **options),
+    }
+
+
+@pytest.mark.parametrize("names", [NASTY, NASTY[:2], MANY], ids=["nasty", "two", "many"])
+def test_axes_have_titles_and_labels_and_can_be_drawn(names):
+    for axes in drawings(names).values():
+        assert axes.get_title()
+        assert axes.get_xlabel()
+        assert axes.get_ylabel() or axes.get_yticklabels()
+        assert png(axes).startswith(b"\x89PNG")
+    for figure in (
+        plots.image_grid(IMAGES, names[:2] * 5, title="Grid", rows=names[:2]),
+        result_plots.learning_curves({name: history() for name in names[:8]}),
+    ):
+        assert figure.get_suptitle()
+        assert png(figure).startswith(b"\x89PNG")
+
+
+def test_drawing_on_axes_that_are_given():
+    for name, axes in drawings(NASTY[:3], axes=new_axes()).items():
+        assert axes.get_title(), name
+    axes = new_axes()
+    assert plots.bars({"a": 1}, "Bars", "s", axes=axes) is axes
+
+
+def test_nothing_global_changes():
+    settings, numbers, chance = (
+        dict(mpl.rcParams),
+        np.random.get_state()[1].tolist(),  # noqa: NPY002
+        random.getstate(),
+    )
+    drawings(NASTY)
+    result_plots.learning_curves({"run": history()})
+    assert dict(mpl.rcParams) == settings
+    assert np.random.get_state()[1].tolist() == numbers  # noqa: NPY002
+    assert random.getstate() == chance
+    assert "matplotlib.pyplot" not in sys.modules or mpl.pyplot.get_fignums() == []
+
+
+def test_a_grid_shows_the_images():
+    figure = plots.image_grid(IMAGES, titles=range(10), columns=4, title="Ten images")
+    assert len(figure.axes) == 12
+    for number, image in enumerate(IMAGES):
+        axes = figure.axes[number]
+        (drawn,) = axes.images
+        np.testing.assert_array_equal(drawn.get_array(), image[..., 0])
+        assert drawn.get_clim() == (0, 255)
+        assert axes.get_title() == str(number)
+    assert figure.get_suptitle() == "Ten images"
+    assert not figure.axes[11].images
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5, 3), (3, 5, 5), (2, 5, 5, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize("kind", ["uint8", "float64"])
+def test_a_grid_of_any_shape(shape, kind):
+    figure = plots.image_grid(np.ones(shape, kind))
+    assert len([axes for axes in figure.axes if axes.images]) == shape[0]
+    png(figure)
+
+
+def test_grid_limits():
+    floats = GENERATOR.normal(size=(2, 4, 4))
+    limits = [axes.images[0].get_clim() for axes in plots.image_grid(floats).axes]
+    assert limits == [(each.min(), each.max()) for each in floats]
+    shared = plots.image_grid(floats, limits=(-1, 1)).axes
+    assert [axes.images[0].get_clim() for axes in shared] == [(-1, 1)] * 2
+
+
+def test_bars_are_as_long_as_their_values():
+    axes = plots.bars(pd.Series({"a": 1200, "b": 7}), "Images", "images", errors=[1, 2])
+    assert [bar.get_width() for bar in axes.patches] == [1200, 7]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert {"1,200", "7"} <= {text.get_text() for text in axes.texts}
+    assert axes.yaxis_inverted()
+    shares = plots.bars({"a": 0.25}, "Share", "share")
+    assert [text.get_text() for text in shares.texts] == ["0.250"]
+
+
+def test_histogram_counts_everything():
+    values = {"a": GENERATOR.normal(size=300), "b": GENERATOR.normal(size=50)}
+    axes = plots.histogram({"a": values["a"]}, "Sizes", "pixels")
+    heights = axes.patches[0].get_path().vertices[:, 1]
+    counts = np.histogram(values["a"], bins=40)[0]
+    assert heights.max() == counts.max()
+    labels = plots.histogram(values, "Sizes", "pixels").get_legend_handles_labels()[1]
+    assert labels == ["a", "b"]
+
+
+def test_scatter_puts_points_where_they_are():
+    points, labels = GENERATOR.normal(size=(9, 2)), np.array([0, 1, 2] * 3)
+    axes = plots.scatter(points, labels, "abc", "Points")
+    for label, drawn in enumerate(axes.collections):
+        np.testing.assert_allclose(drawn.get_offsets(), points[labels == label])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b", "c"]
+    assert plots.scatter(points, labels, MANY, "Points").get_legend() is None
+
+
+def test_scatter_styles_do_not_repeat_before_they_must():
+    labels = np.arange(24)
+    axes = plots.scatter(GENERATOR.normal(size=(24, 2)), labels, MANY[:24], "Points")
+    styles = {
+        (tuple(drawn.get_facecolor()[0]), drawn.get_paths()[0].vertices.tobytes())
+        for drawn in axes.collections
+    }
+    assert len(styles) == 24
+
+
+def test_lines():
+    axes = plots.lines(
+        {"a": ([1, 10], [3, 4]), "b": (range(1, 50), range(1, 50))},
+        "Loss",
+        ("learning rate", "loss, nats"),
+        logarithmic=True,
+    )
+    assert axes.lines[0].get_xydata().tolist() == [[1, 3], [10, 4]]
+    assert axes.get_xscale() == "log"
+    assert axes.lines[0].get_marker() != "None"
+    assert axes.lines[1].get_marker() == "None"
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 2
+
+
+def test_learning_curves_show_both_quantities():
+    table = history(4)
+    figure = result_plots.learning_curves({"run": table}, "Curves")
+    for axes, quantity in zip(figure.axes, ("loss", "accuracy"), strict=True):
+        training, validation = axes.lines
+        assert training.get_ydata().tolist() == table[quantity].tolist()
+        assert validation.get_ydata().tolist() == table[f"val_{quantity}"].tolist()
+        assert axes.get_xlabel() == "epoch"
+        assert quantity in axes.get_ylabel()
+    assert png(result_plots.learning_curves({"run": history(1)}))
+
+
+def test_confusion_matrix_has_shares_and_counts():
+    counts = [[8, 2, 0], [0, 0, 0], [1, 0, 1999]]
+    axes = result_plots.confusion_matrix(counts, "abc")
+    wanted = [[0.8, 0.2, 0], [0, 0, 0], [0.0005, 0, 0.9995]]
+    np.testing.assert_allclose(axes.images[0].get_array(), wanted)
+    numbers = [text.get_text() for text in axes.texts]
+    assert numbers == ["8", "2", "0", "0", "0", "0", "1", "0", "1,999"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    assert not result_plots.confusion_matrix(np.eye(60, dtype=int), MANY[:60]).texts
+
+
+def test_calibration_draws_the_table():
+    axes = result_plots.calibration(bin_table(), "Calibration")
+    assert axes.lines[1].get_xydata().tolist() == [[0.3, 0.25], [0.9, 0.95]]
+    assert axes.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]

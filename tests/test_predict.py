@@ -1,0 +1,89 @@
+"""Predicting files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgclf_lib.data import load_data
+from imgclf_lib.errors import InputError
+from imgclf_lib.evaluate import predict_probabilities
+from imgclf_lib.pixels import decode
+from imgclf_lib.predict import predict_files
+
+
+def test_files_get_the_probabilities_of_their_arrays(trained, tiny, images):
+    test = load_data(tiny).test
+    wanted = predict_probabilities(trained.model, test.images)
+    found = predict_files(trained, [images / path for path in test.paths])
+    assert found.problems.empty
+    for number, path in enumerate(test.paths):
+        rows = found.table[found.table["path"] == str(images / path)]
+        assert rows["rank"].tolist() == [1, 2, 3]
+        order = np.argsort(-wanted[number])
+        assert rows["class"].tolist() == [trained.class_names[label] for label in order]
+        np.testing.assert_allclose(rows["probability"], wanted[number][order], atol=1e-5)
+
+
+def test_files_are_resized_as_the_run_says(trained, tmp_path):
+    wide = np.random.default_rng(0).integers(0, 256, (12, 48), "uint8")
+    path = tmp_path / "wide.png"
+    Image.fromarray(wide).save(path)
+    ways = {
+        how: predict_probabilities(trained.model, decode(path, 24, 1, how).pixels[np.newaxis])[0]
+        for how in ("pad", "crop", "squash")
+    }
+    assert trained.experiment.resize == "pad"
+    found = predict_files(trained, [path]).table.set_index("class")["probability"]
+    np.testing.assert_allclose(found[list(trained.class_names)], ways["pad"], atol=1e-5)
+    assert all(np.abs(ways[how] - ways["pad"]).max() > 1e-3 for how in ("crop", "squash"))
+
+
+@pytest.mark.parametrize(("top", "ranks"), [(1, [1]), (2, [1, 2]), (99, [1, 2, 3])])
+def test_top(top, ranks, trained, images):
+    found = predict_files(trained, [images / "rows" / "000.png"], top)
+    assert found.table["rank"].tolist() == ranks
+    assert list(found.table) == ["path", "rank", "class", "probability"]
+
+
+def test_a_folder_means_its_images(trained, images, tmp_path):
+    for name in ("b.png", "a.PNG", "deep/c.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((images / "blob" / "000.png").read_bytes())
+    found = predict_files(trained, [str(tmp_path)], top=1)
+    assert found.table["path"].tolist() == [
+        str(tmp_path / n) for n in ("a.PNG", "b.png", "deep/c.png")
+    ]
+    assert found.table["probability"].nunique() == 1
+
+
+def test_broken_files_are_reported_and_the_others_predicted(trained, images, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    good = images / "rows" / "001.png"
+    found = predict_files(trained, [bad, good], top=1)
+    assert found.table["path"].tolist() == [str(good)]
+    assert found.problems["path"].tolist() == [str(bad)]
+    assert "UnidentifiedImageError" in found.problems["problem"][0]
+    only = predict_files(trained, [bad])
+    assert only.table.empty
+    assert len(only.problems) == 1
+
+
+def test_more_files_than_one_piece(trained, images, monkeypatch):
+    monkeypatch.setattr("imgclf_lib.predict.PIECE", 5)
+    files = sorted(images.glob("*/00[0-3].png"))
+    found = predict_files(trained, files, top=1)
+    assert found.table["path"].tolist() == [str(path) for path in files]
+    alone = [predict_files(trained, [path], top=1).table["probability"][0] for path in files[4:6]]
+    np.testing.assert_allclose(found.table["probability"][4:6], alone, atol=1e-5)
+
+
+def test_wrong_input(trained, images, tmp_path):
+    with pytest.raises(InputError, match=r"top is too small.*1 or more.*Received: 0"):
+        predict_files(trained, [images], top=0)
+    with pytest.raises(InputError, match=r"no file or folder '.*nowhere\.png'"):
+        predict_files(trained, [images, tmp_path / "nowhere.png"])
+    with pytest.raises(InputError, match="no image to predict"):
+        predict_files(trained, [tmp_path])
+    with pytest.raises(InputError, match=r"no image to predict\. Received: \[\]"):
+        predict_files(trained, [])
