@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from imgclf_lib.backend import load_keras
 from imgclf_lib.data import ImageData, load_data
+from imgclf_lib.datasets import KNOWN
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fitting import compile_model, make_batches
@@ -58,7 +59,10 @@ def train(
     """
     load_keras(experiment.backend)
     data = load_data(experiment)
+    if experiment.data not in KNOWN:  # so that the run can be evaluated from any other folder
+        experiment = experiment.replace(data=str(Path(experiment.data).expanduser().resolve()))
     run = Run(Path(out) if out is not None else run_folder(experiment, data))
+    _refuse_strangers(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(run.folder / ".lock"):
         _check_folder(run, experiment, data)
@@ -67,16 +71,23 @@ def train(
     return run
 
 
-def _check_folder(run: Run, experiment: Experiment, data: ImageData) -> None:
-    names = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
-    if names in ([], ["experiment.json"]):  # new, or left by a process killed at its very start
-        return
-    if "experiment.json" not in names:
+def _visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*") if not path.name.startswith("."))
+
+
+def _refuse_strangers(folder: Path) -> None:
+    names = _visible(folder)
+    if names and "experiment.json" not in names:
         raise InputError(
-            f"{str(run.folder)!r} holds files that are not a run",
+            f"{str(folder)!r} holds files that are not a run",
             received=names[:3],
             do="Choose an empty or new folder with --out",
         )
+
+
+def _check_folder(run: Run, experiment: Experiment, data: ImageData) -> None:
+    if _visible(run.folder) in ([], ["experiment.json"]):
+        return  # new, or left by a process killed at its very start
     same_data = run.environment.get("data_fingerprint") == data.fingerprint
     wanted = experiment.replace(data=run.experiment.data, backend=run.experiment.backend)
     if run.experiment != wanted or not same_data:

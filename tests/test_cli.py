@@ -192,3 +192,14 @@ def test_interrupt_exits_130_and_resume_goes_on(images: Path, tmp_path: Path) ->
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["status"] == "interrupted"
     assert 1 <= metrics["epochs_run"] < 400
+
+
+def test_a_run_on_a_relative_folder_is_evaluated_from_anywhere(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.chdir(images.parent)
+    words = ["--data", images.name, "--preset", "linear", "--epochs", "1", "--out", str(run)]
+    assert main(["train", *words]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", str(run)]) == 0
