@@ -58,7 +58,10 @@ def list_devices(kind: str = "") -> list[str]:
     """
     keras = load_keras()
     if keras.backend.backend() != "torch":
-        return [str(device) for device in keras.distribution.list_devices(kind or None)]
+        try:
+            return [str(device) for device in keras.distribution.list_devices(kind or None)]
+        except RuntimeError:  # JAX, asked for a kind that this machine does not have
+            return []
     torch = sys.modules["torch"]  # Keras cannot list the devices of PyTorch
     count = torch.cuda.device_count() or int(torch.backends.mps.is_available())
     devices = ["cpu:0", *(f"gpu:{number}" for number in range(count))]
