@@ -24,7 +24,12 @@ def take(page: Path, picture: Path, width: int, height: int) -> None:
     with tempfile.TemporaryDirectory() as profile:
         command = [
             *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(
+                "--hide-scrollbars",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ),
             *(f"--user-data-dir={profile}", f"--window-size={width},{height}"),
             *(f"--screenshot={picture}", page.resolve().as_uri()),
         ]
@@ -35,4 +40,4 @@ def take(page: Path, picture: Path, width: int, height: int) -> None:
 
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    take(Path(sys.argv[1]) / "index.html", PICTURES / "report.png", 1200, 1250)
+    take(Path(sys.argv[1]) / "index.html", PICTURES / "report.png", 1200, 1320)

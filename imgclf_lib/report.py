@@ -78,13 +78,13 @@ class Outcome(NamedTuple):
         return f"{self.seconds:6.1f} s   {said}"
 
 
-def write_report(outcomes: Sequence[Outcome], out: Path, profile: str) -> pd.DataFrame:
+def write_report(outcomes: Sequence[Outcome], out: Path, about: str) -> pd.DataFrame:
     """Write ``html/`` of the newest notebook, ``index.html`` and ``results.csv``.
 
     Args:
         outcomes: All notebooks so far; earlier pages are there already.
         out: The folder of the suite run.
-        profile: ``quick`` or ``full``, for the index.
+        about: Data and profile, for the index.
 
     Returns:
         What ``results.csv`` holds.
@@ -104,7 +104,7 @@ def write_report(outcomes: Sequence[Outcome], out: Path, profile: str) -> pd.Dat
     ]
     results = pd.DataFrame(rows)
     results.to_csv(out / "results.csv", index=False)
-    (out / "index.html").write_text(_index(outcomes, profile), encoding="utf-8")
+    (out / "index.html").write_text(_index(outcomes, about), encoding="utf-8")
     return results
 
 
@@ -119,7 +119,7 @@ def _page(outcome: Outcome) -> str:
     return page
 
 
-def _index(outcomes: Sequence[Outcome], profile: str) -> str:
+def _index(outcomes: Sequence[Outcome], about: str) -> str:
     cards = []
     for outcome in outcomes:
         picture, text = outcome.picture
@@ -143,7 +143,7 @@ def _index(outcomes: Sequence[Outcome], profile: str) -> str:
     verdict = f"{failed} failed" if failed else "all passed"
     minutes = sum(outcome.seconds for outcome in outcomes) / 60
     facts = (
-        f"{len(outcomes)} notebooks, {verdict}, {minutes:.1f} minutes, profile {profile},"
+        f"{len(outcomes)} notebooks, {verdict}, {minutes:.1f} minutes, {about},"
         f" imgclf {__version__}, {time.strftime('%Y-%m-%d %H:%M')}"
     )
     return (

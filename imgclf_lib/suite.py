@@ -67,11 +67,12 @@ def run_notebooks(
     _check_out(out)
     for name in ("notebooks", "html"):
         (out / name).mkdir(parents=True, exist_ok=True)
+    about = f"data {Path(data).name}, profile {profile}" if data else f"profile {profile}"
     outcomes: list[Outcome] = []
     for number, job in enumerate(jobs, 1):
         print(f"[{number}/{len(jobs)}] {job.path.stem}", file=sys.stderr, flush=True)
         outcomes.append(_run(job, out, cell_timeout))
-        results = write_report(outcomes, out, profile)
+        results = write_report(outcomes, out, about)
         print(f"        {outcomes[-1].summary}", file=sys.stderr, flush=True)
     failed = [outcome for outcome in outcomes if outcome.problem]
     if failed:
