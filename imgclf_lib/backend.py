@@ -37,14 +37,32 @@ def load_keras(backend: str = "auto") -> ModuleType:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
     import keras
 
-    loaded = keras.backend.backend()
+    backend_name(backend)
+    return keras
+
+
+def backend_name(backend: str = "auto") -> str:
+    """The backend that ``load_keras`` would give, without loading it.
+
+    Args:
+        backend: ``auto``, ``tensorflow``, ``torch`` or ``jax``.
+
+    Returns:
+        ``tensorflow``, ``torch`` or ``jax``.
+
+    Raises:
+        InputError: As ``load_keras``.
+    """
+    if "keras" not in sys.modules:
+        return _choose(backend)
+    loaded = sys.modules["keras"].backend.backend()
     if backend not in ("auto", loaded):
         raise InputError(
             f"Keras already runs on {loaded!r} in this process",
             received=backend,
             do=f"Restart the kernel, or set KERAS_BACKEND={backend} before starting",
         )
-    return keras
+    return loaded
 
 
 def list_devices(kind: str = "") -> list[str]:

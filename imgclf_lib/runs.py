@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from imgclf_lib import __version__
-from imgclf_lib.backend import list_devices, load_keras
+from imgclf_lib.backend import backend_name, list_devices, load_keras
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -127,7 +127,7 @@ def run_folder(experiment: Experiment, data: ImageData) -> Path:
     Returns:
         A folder below ``models/``, named after the data and a digest of everything that counts.
     """
-    backend = load_keras(experiment.backend).backend.backend()
+    backend = backend_name(experiment.backend)
     content = [experiment.replace(backend=backend, data=data.name).to_json(), data.fingerprint]
     digest = hashlib.blake2b("\0".join([*content, __version__]).encode(), digest_size=5)
     return models_folder() / f"{data.name}-{digest.hexdigest()}"

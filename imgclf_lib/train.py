@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from filelock import FileLock
 
-from imgclf_lib.backend import load_keras
+from imgclf_lib.backend import backend_name, load_keras
 from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.datasets import KNOWN
 from imgclf_lib.errors import InputError, TrainingError
@@ -57,7 +57,7 @@ def train(
         TrainingError: If the loss became not a number.
         KeyboardInterrupt: If the user stopped it; ``resume`` continues then.
     """
-    load_keras(experiment.backend)
+    backend_name(experiment.backend)  # a finished run is loaded without waiting for Keras
     data = load_data(experiment)
     if experiment.data not in KNOWN:  # so that the run can be evaluated from any other folder
         experiment = experiment.replace(data=str(Path(experiment.data).expanduser().resolve()))
