@@ -1,5 +1,6 @@
 """``imgclf``: choose the command, and turn errors into one message and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -65,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         hint = " What is complete is kept; the same command with --resume goes on."
         return _complain("Interrupted." + (hint if words[0] == "train" else ""), 130)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except SystemExit as end:  # the argument parser has said what is wrong
         return end.code if isinstance(end.code, int) else 2
 

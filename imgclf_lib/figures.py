@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DOTS_PER_INCH = 100
-MOST_COLORS = 5000  # a drawing of more colours holds colour photographs, and keeps them all
+MOST_COLORS = 1000  # a drawing of more colours holds colour photographs, and keeps them all
 
 
 def new_figure(width: float = 7.0, height: float = 4.0) -> Figure:

@@ -176,6 +176,13 @@ def test_bad_input_is_one_message_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    command = f"{sys.executable} -m imgclf_lib train --help | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: imgclf train")
+    assert done.stderr == ""
+
+
 def test_interrupt_exits_130_and_resume_goes_on(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["--data", str(images), *QUICK, "--epochs", "400", "--out", str(run)]
