@@ -78,7 +78,10 @@ def test_pip_section_of_the_conda_environment_installs(tmp_path: Path) -> None:
     python = str(tmp_path / "env" / "bin" / "python")
     subprocess.run([*uv, "venv", "--quiet", str(tmp_path / "env")], check=True)
     install = [*uv, "pip", "install", "--quiet", "--python", python, *words]
-    subprocess.run(install, check=True, cwd=ROOT)
+    installed = subprocess.run(install, check=False, cwd=ROOT, capture_output=True, text=True)
+    if "error sending request" in installed.stderr:
+        pytest.skip("no network: the pip section of environment.yml was not installed")
+    assert installed.returncode == 0, installed.stderr
     code = "import imgclf_lib, keras, json; print(json.dumps([imgclf_lib.__version__]))"
     done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     assert json.loads(done.stdout) == [__version__]
