@@ -52,6 +52,7 @@ class Engine(NBClientEngine):
             extra_arguments=["--Application.log_level=CRITICAL"],
             kernel_name=kernel_name,
         ).execute()
+        _keep_no_widgets(nb_man.nb)
         cells = [cell for cell in nb_man.nb.cells if cell.cell_type == "code" and cell.source]
         errors = {
             output.ename
@@ -62,3 +63,10 @@ class Engine(NBClientEngine):
         # papermill takes sys.exit(0) for success, and leaves the other cells out.
         if errors <= {"SystemExit"} and (errors or not all(each.execution_count for each in cells)):
             raise DeadKernelError("the notebook ended before its last cell, without an error")
+
+
+def _keep_no_widgets(notebook: Any) -> None:
+    """Leave the sentence that stands for a live widget; nobody can use the widget any more."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

@@ -21,19 +21,36 @@ FOLDER = Path(imgclf_lib.__file__).parent
 # An import may only point to a module that stands earlier: data flows downwards.
 ORDER = [
     *("errors", "paths", "experiment", "backend", "datasets", "pixels", "progress", "catalog"),
-    *("cache", "data", "preprocess", "model", "fitting", "runs", "recorder", "train", "evaluate"),
+    *("cache", "data", "preprocess", "model", "fitting", "runs", "recorder", "train", "trials"),
+    *("search", "evaluate"),
     *("predict", "baselines", "explore", "figures", "plots", "result_plots", "evaluation_figures"),
     *("headline", "doctor"),
+    *("widgets.frame", "widgets.picture", "widgets.heartbeat", "widgets.controls"),
+    *("widgets.live_training", "widgets.image_explorer", "widgets.augmentation_preview"),
+    *("widgets.network_designer", "widgets.confusion_explorer", "widgets.sketch"),
+    *("widgets.try_it", "widgets.tuner"),
+    "exercises.exercise",
+    *("exercises.start_here", "exercises.explore_data", "exercises.preprocess"),
+    *("exercises.build_model", "exercises.train", "exercises.evaluate", "exercises.predict"),
+    *("exercises.tune", "exercises.course"),
     *("engine", "report", "suite", "lab", "words", "commands", "cli", "__main__"),
 ]
-MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+    for path in FOLDER.rglob("*.py")
+    if path.stem != "__init__"
+)
 FRAMEWORKS = {"tensorflow", "torch", "jax", "jaxlib", "keras"}
 MOST_LINES = 250
 MOST_NAMES = 8
 
 
+def text_of(name: str) -> str:
+    return (FOLDER / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+
+
 def tree_of(name: str) -> ast.Module:
-    return ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    return ast.parse(text_of(name))
 
 
 def imports(name: str) -> Iterator[tuple[str, bool]]:
@@ -53,9 +70,9 @@ def imports(name: str) -> Iterator[tuple[str, bool]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name} has a relative import"
             yield node.module or "", id(node) in for_types
-            if node.module == "imgclf_lib":
+            if (node.module or "").startswith("imgclf_lib"):  # a name may be a module too
                 for alias in node.names:
-                    yield f"imgclf_lib.{alias.name}", id(node) in for_types
+                    yield f"{node.module}.{alias.name}", id(node) in for_types
 
 
 def imported_by(node: ast.Import | ast.ImportFrom) -> list[str]:
@@ -87,7 +104,7 @@ def test_frameworks_are_loaded_by_backend_alone(name):
 
 @pytest.mark.parametrize("name", ["figures", "plots", "experiment", "errors", "catalog", "pixels"])
 def test_these_know_nothing_of_keras(name):
-    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    text = text_of(name)
     assert not [imported for imported, _ in imports(name) if "keras" in imported]
     assert "load_keras" not in text
 
@@ -96,9 +113,20 @@ def test_these_know_nothing_of_keras(name):
 def test_nothing_global_is_touched(name):
     imported = {imported for imported, _ in imports(name)}
     assert "matplotlib.pyplot" not in imported
-    assert "ipywidgets" not in imported
-    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    if not name.startswith("widgets."):
+        assert not {"ipywidgets", "anywidget", "traitlets"} & imported
+        assert not [each for each in imported if each.startswith("imgclf_lib.widgets")]
+    text = text_of(name)
     assert not re.search(r"rcParams|np\.random\.seed|random\.seed\(|sys\.path\b", text)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("widgets.")])
+def test_widgets_cannot_stall_or_swallow_errors(name):
+    """``interact`` and ``with Output()`` stall headless runs; ``Frame.react`` shows errors."""
+    text = text_of(name)
+    assert not re.search(r"\binteract|Output\(|@.*\.capture", text)
+    if name not in ("widgets.frame", "widgets.controls", "widgets.heartbeat"):
+        assert not re.search(r"\.observe\(|\.on_click\(", text), "use Frame.react"
 
 
 PURITY = """
@@ -165,7 +193,7 @@ def test_importing_loads_no_framework_and_changes_nothing(tmp_path, monkeypatch)
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_are_small(name):
     """A module beyond this is two modules, or too much."""
-    lines = len((FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines())
+    lines = len(text_of(name).splitlines())
     assert lines <= MOST_LINES, f"{name} has {lines} lines"
     public = [
         node.name
