@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from imgclf_lib import commands
+from imgclf_lib import commands, course_commands
 from imgclf_lib.errors import ImgclfError
 
 COMMANDS = {
@@ -12,8 +12,9 @@ COMMANDS = {
     "train": commands.train,
     "evaluate": commands.evaluate,
     "predict": commands.predict,
-    "run": commands.run,
-    "lab": commands.lab,
+    "run": course_commands.run,
+    "lab": course_commands.lab,
+    "exercises": course_commands.exercises,
 }
 
 HELP = """usage: imgclf COMMAND [OPTIONS]
@@ -27,6 +28,7 @@ commands:
   predict     class and probability for image files
   run         run the course's notebooks without a browser, and write a report
   lab         open the course in JupyterLab
+  exercises   list the exercises; copies with or without solutions
 
 examples:
   imgclf train --data fashion_mnist --epochs 5

@@ -3,11 +3,9 @@
 What is needed is imported when it is needed, so that help and wrong words are answered at once.
 """
 
-import json as json_module
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from imgclf_lib.words import parse_words, print_json, value_of
 
@@ -159,79 +157,3 @@ def predict(words: Sequence[str]) -> int:
     for path, problem in problems.itertuples(index=False):
         print(f"{path}: cannot be decoded ({problem})", file=sys.stderr)
     return 1 if len(problems) else 0
-
-
-def run(words: Sequence[str]) -> int:
-    """Run the course's notebooks without a browser, and write a report.
-
-    Each notebook runs in a fresh kernel. The report is OUT/index.html; OUT also holds the
-    executed notebooks, their HTML pages and results.csv.
-
-    examples:
-      imgclf run
-      imgclf run 04_train 05_evaluate --profile full
-      imgclf run --data path/to/photos -p epochs 10 --out runs/photos
-    """
-    from typing import Annotated, Literal
-
-    import tyro
-
-    def parse(
-        notebooks: tyro.conf.Positional[tuple[str, ...]] = (),
-        data: Annotated[str, tyro.conf.arg(help="known data set, or a folder of images")] = "",
-        profile: Literal["quick", "full"] = "quick",
-        parameters: Annotated[
-            tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]],
-            tyro.conf.arg(
-                aliases=["-p"], help="name and value of a notebook parameter", metavar="NAME VALUE"
-            ),
-        ] = (),
-        out: Annotated[Path | None, tyro.conf.arg(help="report folder; default runs/TIME")] = None,
-        cell_timeout: Annotated[int, tyro.conf.arg(help="seconds one cell may take")] = 1800,
-        json: Annotated[bool, tyro.conf.arg(help="print the results as JSON")] = False,
-    ) -> dict[str, Any]:
-        return dict(locals())
-
-    given = parse_words("run", parse, words, run.__doc__)
-    import time
-
-    from imgclf_lib.paths import course_folder
-    from imgclf_lib.suite import parse_value, run_notebooks
-
-    out = given["out"] or course_folder() / "runs" / time.strftime("%Y-%m-%d_%H-%M-%S")
-    results = run_notebooks(
-        given["notebooks"],
-        out,
-        given["data"],
-        given["profile"],
-        {name: parse_value(value) for name, value in given["parameters"]},
-        given["cell_timeout"],
-    )
-    if given["json"]:
-        print_json(json_module.loads(results.to_json(orient="records")))
-    else:
-        print(f"The report is in {out / 'index.html'}")
-    return 0
-
-
-def lab(words: Sequence[str]) -> int:
-    """Open the course in JupyterLab, on this machine only, protected by a token.
-
-    examples:
-      imgclf lab
-      imgclf lab --no-browser --port 9000
-    """
-    from typing import Annotated
-
-    import tyro
-
-    def parse(
-        browser: Annotated[bool, tyro.conf.arg(help="open a web browser")] = True,
-        port: Annotated[int, tyro.conf.arg(help="first port to try")] = 8888,
-    ) -> tuple[bool, int]:
-        return browser, port
-
-    browser, port = parse_words("lab", parse, words, lab.__doc__, pairs=True)
-    from imgclf_lib.lab import open_lab
-
-    return open_lab(browser, port)

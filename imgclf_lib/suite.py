@@ -107,7 +107,7 @@ def plan(
         load_data(Experiment(data=data))  # says now what would go wrong in every notebook
         folder = Path(data).expanduser()
         parameters = {**parameters, "data": str(folder.resolve()) if folder.is_dir() else data}
-    paths = [_find(name) for name in notebooks] or course_notebooks()
+    paths = find_notebooks(notebooks)
     declared = {path: _declared(path) for path in paths}
     known = sorted({name for names in declared.values() for name in names})
     for name in parameters:
@@ -141,6 +141,21 @@ def course_notebooks() -> list[Path]:
             do="Run this in a checkout of the course, or set IMGCLF_HOME to one",
         )
     return paths
+
+
+def find_notebooks(names: Sequence[str]) -> list[Path]:
+    """Notebooks by their names.
+
+    Args:
+        names: Such as ``04_train`` or ``04``, or paths; all of the course if empty.
+
+    Returns:
+        Their paths, in the order of the names.
+
+    Raises:
+        InputError: If there is no such notebook.
+    """
+    return [_find(name) for name in names] or course_notebooks()
 
 
 def parse_value(text: str) -> Any:

@@ -33,7 +33,8 @@ ORDER = [
     *("exercises.start_here", "exercises.explore_data", "exercises.preprocess"),
     *("exercises.build_model", "exercises.train", "exercises.evaluate", "exercises.predict"),
     *("exercises.tune", "exercises.course"),
-    *("engine", "report", "suite", "lab", "words", "commands", "cli", "__main__"),
+    *("engine", "report", "suite", "lab"),
+    *("words", "commands", "course_commands", "cli", "__main__"),
 ]
 MODULES = sorted(
     ".".join(path.relative_to(FOLDER).with_suffix("").parts)
@@ -207,7 +208,7 @@ def public_things() -> Iterator[tuple[str, object]]:
     """Every public function, class and method that the library itself defines."""
     for module_name in MODULES:
         # The docstrings of commands are their help texts, and tested with the command line.
-        if module_name in ("__main__", "commands"):
+        if module_name in ("__main__", "commands", "course_commands"):
             continue
         module = importlib.import_module(f"imgclf_lib.{module_name}")
         for name, thing in vars(module).items():

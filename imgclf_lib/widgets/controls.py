@@ -180,11 +180,7 @@ class Controls(ipywidgets.HBox):
     @property
     def experiment(self) -> Experiment:
         """The experiment that the controls show now."""
-        # Sliders give 0.30000000000000004 where a person reads 0.3.
-        values = {
-            name: float(f"{control.value:.6g}") if isinstance(control.value, float) else control.value
-            for name, control in self.controls.items()
-        }
+        values = {name: _tidy(control.value) for name, control in self.controls.items()}
         return self.start.replace(**values)
 
     def set(self, experiment: Experiment) -> None:
@@ -198,6 +194,11 @@ class Controls(ipywidgets.HBox):
             control.set(value) if isinstance(control, LayerSizes) else setattr(
                 control, "value", value
             )
+
+
+def _tidy(value: Any) -> Any:
+    """Sliders give 0.30000000000000004 where a person reads 0.3."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def note(text: str) -> str:

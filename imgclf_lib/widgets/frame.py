@@ -28,8 +28,8 @@ class Frame(ipywidgets.VBox):
     def __init__(self, title: str, children: Sequence[ipywidgets.Widget] = ()) -> None:
         self.title = title
         self.problem = ipywidgets.HTML()
-        heading = ipywidgets.HTML(f"<b>{html.escape(title)}</b>")
-        super().__init__([heading, *children, self.problem])
+        self.heading = ipywidgets.HTML(f"<b>{html.escape(title)}</b>")
+        super().__init__([self.heading, *children, self.problem])
         self.layout.border_left = "3px solid #0072B2"
         self.layout.padding = "4px 0 4px 12px"
         self.layout.max_width = "100%"
@@ -41,7 +41,7 @@ class Frame(ipywidgets.VBox):
         Args:
             children: The controls and pictures, from top to bottom.
         """
-        self.children = (self.children[0], *children, self.problem)
+        self.children = (self.heading, *children, self.problem)
 
     def react(
         self, control: ipywidgets.Widget, function: Callable[[], Any], name: str = "value"

@@ -70,7 +70,9 @@ class Lab:
 
     def _wait_for_token(self) -> str:
         for _ in range(300):
-            found = re.search(rf"http://127\.0\.0\.1:{self.port}/\S*token=(\w+)", self.log.read_text())
+            found = re.search(
+                rf"http://127\.0\.0\.1:{self.port}/\S*token=(\w+)", self.log.read_text()
+            )
             if found:
                 return found[1]
             assert self.process.poll() is None, self.log.read_text()
