@@ -66,7 +66,11 @@ class Engine(NBClientEngine):
 
 
 def _keep_no_widgets(notebook: Any) -> None:
-    """Leave the sentence that stands for a live widget; nobody can use the widget any more."""
+    """Leave the sentence that stands for a live widget; nobody can use the widget any more.
+
+    A page with the state of widgets would also fetch a script from a content network.
+    """
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image, ImageOps
 
 from imgclf_lib.catalog import image_suffixes
 from imgclf_lib.errors import InputError
 from imgclf_lib.evaluate import predict_probabilities
-from imgclf_lib.pixels import decode
+from imgclf_lib.pixels import decode, open_image, to_eight_bits
 from imgclf_lib.progress import progress_bar
 from imgclf_lib.runs import Run
 
 PIECE = 512  # images decoded before the model sees them; bounds memory
+LONGEST_VIEW = 300  # pixels of an image as it is shown to people
 
 
 class Predictions(NamedTuple):
@@ -28,6 +30,56 @@ class Predictions(NamedTuple):
 
     table: pd.DataFrame
     problems: pd.DataFrame
+
+
+class ImagePrediction(NamedTuple):
+    """What a run says about one image.
+
+    Args:
+        given: The image as it came, small enough to be shown: ``uint8`` array of shape
+            ``(height, width)`` or ``(height, width, 3)``.
+        seen: What the network sees: ``uint8`` array of shape ``(size, size, channels)``.
+        probabilities: Probability by class name, the highest first.
+    """
+
+    given: np.ndarray
+    seen: np.ndarray
+    probabilities: pd.Series
+
+    def __str__(self) -> str:
+        """The most probable classes in one line."""
+        best = self.probabilities.head(3).items()
+        return ", ".join(f"{name} {probability:.1%}" for name, probability in best)
+
+
+def predict_image(
+    run: Run, source: bytes | Path | Image.Image, name: str = "this image"
+) -> ImagePrediction:
+    """Predict one image, decoded in the very way that training decoded its images.
+
+    Args:
+        run: A run with a trained model.
+        source: The bytes of a file, its path, or a Pillow image.
+        name: How an error message calls it.
+
+    Returns:
+        The image as given, as the network sees it, and the probabilities.
+
+    Raises:
+        InputError: If it cannot be decoded.
+    """
+    size, _, channels = run.environment["image_shape"]
+    try:
+        image = open_image(source)
+        seen = decode(image, size, channels, run.experiment.resize).pixels
+        whole = to_eight_bits(ImageOps.exif_transpose(image))
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise InputError(f"{name} cannot be decoded: {_reason(error, source)}") from error
+    whole.thumbnail((LONGEST_VIEW, LONGEST_VIEW))
+    probabilities = predict_probabilities(run.model, seen[np.newaxis])[0]
+    best = np.argsort(-probabilities, kind="stable")
+    named = pd.Series(probabilities[best], [run.class_names[label] for label in best])
+    return ImagePrediction(np.asarray(whole), seen, named)
 
 
 def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predictions:
@@ -46,7 +98,7 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
     """
     if top < 1:
         raise InputError("top is too small", allowed="1 or more", received=top)
-    files = _files(images)
+    files = find_images(images)
     size, _, channels = run.environment["image_shape"]
     names = np.array(run.class_names, dtype=object)
     rows, problems = [], []
@@ -60,8 +112,7 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
                 pixels.append(decode(path, size, channels, run.experiment.resize).pixels)
                 paths.append(str(path))
             except Exception as error:  # one broken file must not end the program
-                reason = str(error).replace(repr(str(path)), "").strip()  # the path has its column
-                problems.append((str(path), f"{type(error).__name__}: {reason}"))
+                problems.append((str(path), _reason(error, path)))
         if paths:
             probabilities = predict_probabilities(model, np.stack(pixels))
             for name, each in zip(paths, probabilities, strict=True):
@@ -77,7 +128,24 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
     )
 
 
-def _files(images: Sequence[str | Path]) -> list[Path]:
+def _reason(error: Exception, source: object) -> str:
+    """Why an image could not be decoded, without the path that is named beside it anyway."""
+    reason = str(error).replace(repr(str(source)), "").strip()
+    return f"{type(error).__name__}: {reason}"
+
+
+def find_images(images: Sequence[str | Path]) -> list[Path]:
+    """The files that are meant by paths of files and folders.
+
+    Args:
+        images: Files, and folders whose image files are all taken.
+
+    Returns:
+        The files, in order.
+
+    Raises:
+        InputError: If a path does not exist, or there is no image at all.
+    """
     files: list[Path] = []
     for each in map(Path, images):
         if each.is_dir():

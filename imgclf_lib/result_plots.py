@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
-from imgclf_lib.plots import MOST_NAMES
+from imgclf_lib.plots import MOST_NAMES, bars
 
 MOST_NUMBERS = 15  # a confusion matrix of more classes has no numbers in its cells
 
@@ -106,3 +106,32 @@ def calibration(table: pd.DataFrame, title: str, axes: Axes | None = None) -> Ax
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper left")
     return axes
+
+
+def prediction(
+    given: np.ndarray, seen: np.ndarray, probabilities: pd.Series, title: str = "", top: int = 5
+) -> Figure:
+    """An image as it came, what the network sees of it, and what it says.
+
+    Args:
+        given: ``uint8`` array of shape ``(height, width)`` or ``(height, width, 3)``.
+        seen: ``uint8`` array of shape ``(size, size, channels)``.
+        probabilities: Probability by class name, the highest first.
+        title: Text above all.
+        top: How many classes get a bar.
+
+    Returns:
+        The figure; always of the same size.
+    """
+    figure = new_figure(5.8, 2.4)
+    frames = figure.subplots(1, 3, width_ratios=[1, 1, 1.35])
+    for axes, image, text in zip(frames, (given, seen), ("as given", "what the network sees"), strict=False):
+        axes.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set(xticks=[], yticks=[], anchor="N")
+        axes.set_title(text, fontsize=9)
+    best = probabilities.head(top)
+    bars(best.rename(lambda name: f"{name:.14}"), "", "probability", axes=frames[2])
+    frames[2].set(xlim=(0, 1.3), ylim=(top - 0.4, -0.6), xticks=[0, 0.5, 1])
+    frames[2].set_title("what it says", fontsize=9)
+    figure.suptitle(plain(title, 64), fontsize=10)
+    return figure

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     progress: str = "epochs",
-    callbacks: Sequence[Any] = (),
+    callbacks: Iterable[Any] = (),
 ) -> Run:
     """Train the network of an experiment, or load it if this very run is finished.
 
@@ -47,7 +47,7 @@ def train(
         resume: Continue an unfinished run after its last complete epoch.
         progress: ``bar`` for a progress bar on standard error, ``epochs`` for a line an epoch
             on standard output, ``none``.
-        callbacks: More ``keras.callbacks.Callback`` objects.
+        callbacks: More ``keras.callbacks.Callback`` objects; looked at only if it must train.
 
     Returns:
         The finished run. Its model is the epoch with the best validation accuracy.
@@ -109,7 +109,7 @@ def _train(
     data: ImageData,
     resume: bool,
     progress: str,
-    callbacks: Sequence[Any],
+    callbacks: Iterable[Any],
 ) -> None:
     classes, last = len(data.class_names), run.folder / "last.keras"
     steps = math.ceil(len(data.train) / experiment.batch_size)

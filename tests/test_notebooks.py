@@ -91,6 +91,23 @@ class TestForm:
         assert not re.search(r"^\s*[!%]|sys\.path|import tensorflow|except:", code, re.M)
         assert "$" not in "\n".join(cell.source for cell in cells(path, "markdown"))
 
+    def test_live_widgets_have_a_static_twin_and_cannot_stall(self, path: Path) -> None:
+        notebook = nbformat.read(path, 4)
+        code = "\n".join(cell.source for cell in cells(path, "code"))
+        assert not re.search(r"\binteract|Output\(|\.observe\(|ipywidgets", code)
+        assert "widgets" not in notebook.metadata
+        live = [
+            number
+            for number, cell in enumerate(notebook.cells)
+            if "(Live in JupyterLab: " in json.dumps(cell.get("outputs", []))
+        ]
+        assert bool(live) == (path.stem != "00_start_here"), "one widget in each lesson"
+        for number in live:
+            data = [output.data for output in notebook.cells[number].outputs]
+            assert not [each for each in data if "application/vnd.jupyter.widget-view+json" in each]
+            after = notebook.cells[number + 1 : number + 4]
+            assert "image/png" in json.dumps([cell.get("outputs", []) for cell in after])
+
     def test_only_evaluation_opens_the_test_split(self, path: Path) -> None:
         code = "\n".join(cell.source for cell in cells(path, "code"))
         opened = re.search(r"\.test\b|evaluate\(|\"test\"\)", code)

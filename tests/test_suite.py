@@ -87,6 +87,17 @@ def test_interact_does_not_stall(write: Callable[..., str], tmp_path: Path) -> N
     assert results["seconds"].item() < 20
 
 
+def test_one_sentence_stands_for_a_live_widget(write: Callable[..., str], tmp_path: Path) -> None:
+    source = "from imgclf_lib.widgets.frame import Frame\nFrame('Try <this>')"
+    run_notebooks([write("live", source)], tmp_path / "report")
+    stored = (tmp_path / "report" / "notebooks" / "live.ipynb").read_text()
+    assert "(Live in JupyterLab: Try <this>)" in stored
+    assert "widget-view" not in stored
+    page = (tmp_path / "report" / "html" / "live.html").read_text()
+    assert "(Live in JupyterLab: Try &lt;this&gt;)" in page
+    assert "html-manager" not in page  # nbconvert would fetch it from a content network
+
+
 def test_report_pages_fetch_nothing(write: Callable[..., str], tmp_path: Path) -> None:
     run_notebooks([write("page", GOOD)], tmp_path / "report")
     for page in (tmp_path / "report").rglob("*.html"):

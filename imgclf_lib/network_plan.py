@@ -1,0 +1,165 @@
+"""What a network would hold and cost: computed before anything is built."""
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.model import SMALLEST_MAP
+
+COLUMNS = ["layer", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
+NORMALIZATIONS = {  # the layer, and its numbers for each channel
+    "batch": ("BatchNormalization", 4),
+    "layer": ("LayerNormalization", 2),
+    "group": ("GroupNormalization", 2),
+}
+POOLINGS = {"max": "MaxPooling2D", "average": "AveragePooling2D"}
+# Numbers that the optimiser keeps beside each weight.
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
+
+
+class Memory(NamedTuple):
+    """Memory that training needs, in bytes.
+
+    Counted are one copy of the weights, their gradients, what the optimiser keeps beside each
+    weight, and the values that every layer hands on for one batch, because the way back needs
+    them all. Not counted are the images, Python with its libraries (about half a gigabyte), and
+    the scratch space of single operations: a training process shows somewhat more than this.
+
+    Args:
+        weights: Of the weights.
+        gradients: Of their gradients.
+        moments: Of the optimiser.
+        activations: Of the layers' values for one batch.
+    """
+
+    weights: int
+    gradients: int
+    moments: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it together."""
+        return sum(self)
+
+
+def plan_network(
+    experiment: Experiment, image_shape: tuple[int, int, int], classes: int
+) -> pd.DataFrame:
+    """The layers that ``build_model`` would make, without making them.
+
+    However large the design is, this takes a moment and no memory.
+
+    Args:
+        experiment: The architecture. Augmentation, which holds no weights, is left out.
+        image_shape: Height, width and channels.
+        classes: Number of classes.
+
+    Returns:
+        The same table as ``layer_table`` of the built model.
+    """
+    plan = _Plan(image_shape)
+    plan.add("pixels", "InputLayer")
+    plan.add("scaling", "Rescaling")
+    for number, filters in enumerate(experiment.filters, 1):
+        _plan_block(plan, experiment, number, filters)
+    if experiment.head == "average" and experiment.filters:
+        plan.see_everything()
+        plan.add("average", "GlobalAveragePooling2D", (plan.shape[-1],))
+    else:
+        height, width, channels = plan.shape
+        plan.add("flatten", "Flatten", (height * width * channels,))
+    for number, units in enumerate(experiment.dense_units, 1):
+        if experiment.dropout:
+            plan.add(f"dropout{number}", "Dropout")
+        plan.add_dense(f"dense{number}", units)
+    if experiment.dropout:
+        plan.add("dropout", "Dropout")
+    plan.add_dense("probabilities", classes)
+    return pd.DataFrame(plan.rows, columns=COLUMNS)
+
+
+def training_memory(plan: pd.DataFrame, experiment: Experiment) -> Memory:
+    """An estimate of the memory that training a network needs.
+
+    Args:
+        plan: As from ``plan_network`` or ``layer_table``.
+        experiment: Batch size, optimiser and precision.
+
+    Returns:
+        Its parts, in bytes.
+    """
+    held = int(plan["parameters"].sum())
+    collected = plan.loc[plan["kind"] == "BatchNormalization", "parameters"].sum() // 2
+    learnt = held - int(collected)  # averages are collected, not learnt
+    # Flatten only reads the same numbers in another shape.
+    values = sum(math.prod(shape) for shape in plan.loc[plan["kind"] != "Flatten", "output"])
+    width = 4 if experiment.precision == "float32" else 2
+    return Memory(
+        weights=4 * held,
+        gradients=4 * learnt,
+        moments=4 * learnt * MOMENTS[experiment.optimizer],
+        activations=width * values * experiment.batch_size,
+    )
+
+
+class _Plan:
+    """The rows so far, and what the next layer needs to know of them."""
+
+    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+        self.rows: list[tuple] = []
+        self.shape: tuple[int, ...] = image_shape
+        self.side = max(image_shape[:2])
+        self.field, self.step = 1, 1
+
+    def add(
+        self,
+        name: str,
+        kind: str,
+        shape: tuple[int, ...] = (),
+        parameters: int = 0,
+        multiply_adds: int = 0,
+    ) -> None:
+        self.shape = shape or self.shape
+        seen = min(self.field, self.side)
+        self.rows.append((name, kind, self.shape, parameters, multiply_adds, seen))
+
+    def add_dense(self, name: str, units: int) -> None:
+        inputs = self.shape[0]
+        self.see_everything()
+        self.add(name, "Dense", (units,), (inputs + 1) * units, inputs * units)
+
+    def slide(self, window: int, stride: int) -> None:
+        self.field += (window - 1) * self.step
+        self.step *= stride
+
+    def see_everything(self) -> None:
+        self.field = self.side
+
+
+def _plan_block(plan: _Plan, experiment: Experiment, number: int, filters: int) -> None:
+    """Convolutions of one width, then one halving of height and width."""
+    kernel = experiment.kernel_size
+    halve = min(plan.shape[:2]) >= 2 * SMALLEST_MAP
+    for turn in range(1, experiment.convolutions + 1):
+        last = turn == experiment.convolutions
+        stride = 2 if last and halve and experiment.pooling == "stride" else 1
+        height, width, channels = plan.shape
+        height, width = -(-height // stride), -(-width // stride)
+        weights = kernel * kernel * channels * filters
+        biases = filters if experiment.normalization in ("none", "group") else 0
+        plan.slide(kernel, stride)
+        name, shape = f"convolution{number}_{turn}", (height, width, filters)
+        plan.add(name, "Conv2D", shape, weights + biases, weights * height * width)
+        if experiment.normalization != "none":
+            kind, numbers = NORMALIZATIONS[experiment.normalization]
+            plan.add(f"normalization{number}_{turn}", kind, parameters=numbers * filters)
+        plan.add(f"activation{number}_{turn}", "Activation")
+    if halve and experiment.pooling != "stride":
+        height, width, channels = plan.shape
+        plan.slide(2, 2)
+        shape = (height // 2, width // 2, channels)
+        plan.add(f"pooling{number}", POOLINGS[experiment.pooling], shape)
+

@@ -1,0 +1,128 @@
+"""What trials have in common with each other and with the command line, in words."""
+
+import ast
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from imgclf_lib.datasets import KNOWN
+from imgclf_lib.errors import InputError
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.paths import course_folder
+from imgclf_lib.trials import Trial
+
+
+def describe_change(before: Experiment, after: Experiment) -> str:
+    """What differs between two experiments, in words.
+
+    Args:
+        before: The first one.
+        after: The second one.
+
+    Returns:
+        Such as ``learning rate 0.001 → 0.01``; empty if they are equal.
+    """
+    pairs = {
+        each.name: (getattr(before, each.name), getattr(after, each.name)) for each in fields(after)
+    }
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_words(old)} → {_words(new)}"
+        for name, (old, new) in pairs.items()
+        if old != new
+    )
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " + ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def compare_trials(trials: Sequence[Trial]) -> pd.DataFrame:
+    """What each trial changed, and what came of it.
+
+    Args:
+        trials: In the order in which they were made.
+
+    Returns:
+        A row a trial. ``change`` and ``difference`` compare it with the trial before.
+    """
+    rows = []
+    for number, trial in enumerate(trials, 1):
+        before = trials[number - 2] if number > 1 else trial
+        change = describe_change(before.experiment, trial.experiment)
+        rows.append(
+            {
+                "trial": number,
+                "change": change or ("nothing" if number > 1 else "the first"),
+                "epochs": f"{len(trial.history)} of {trial.experiment.epochs}",
+                "best val. accuracy": trial.best,
+                "difference": trial.best - before.best if number > 1 else float("nan"),
+                "seconds": trial.seconds,
+                "status": "loaded" if trial.loaded else trial.status,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def command_line(experiment: Experiment) -> str:
+    """The command that trains an experiment.
+
+    Args:
+        experiment: The experiment.
+
+    Returns:
+        A line for a terminal, with the values that differ from the defaults.
+    """
+    words = ["imgclf", "train"]
+    for name, value in {**experiment.changes(), **_place(experiment)}.items():
+        words += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
+
+
+def notebook_parameters(experiment: Experiment, notebook: str) -> str:
+    """The command that runs a notebook with the values of an experiment.
+
+    Args:
+        experiment: The experiment.
+        notebook: Name of a notebook of the course, such as ``04_train``.
+
+    Returns:
+        A line for a terminal, with the papermill parameters that differ from the notebook's own.
+
+    Raises:
+        InputError: If the notebook does not have all the parameters that this needs.
+    """
+    import papermill
+
+    path = course_folder() / "notebooks" / f"{notebook}.ipynb"
+    declared = papermill.inspect_notebook(path)
+    words = ["imgclf", "run", notebook]
+    missing = []
+    for each in fields(experiment):
+        value, default = getattr(experiment, each.name), each.default
+        if each.name in declared:
+            default = ast.literal_eval(declared[each.name]["default"])
+            default = tuple(default) if isinstance(default, list) else default
+        if value == default:
+            continue
+        if each.name not in declared:
+            missing.append(each.name)
+        elif each.name == "data":
+            words += ["--data", _place(experiment).get("data", value)]
+        else:
+            words += ["-p", each.name, str(list(value) if isinstance(value, tuple) else value)]
+    if missing:
+        raise InputError(f"{notebook} has no parameter {', '.join(missing)}")
+    return shlex.join(words)
+
+
+def _place(experiment: Experiment) -> dict[str, str]:
+    """The whole path of a folder of images: the command may be typed in another folder."""
+    if experiment.data in KNOWN:
+        return {}
+    return {"data": str(Path(experiment.data).expanduser().resolve())}

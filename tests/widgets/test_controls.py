@@ -1,0 +1,79 @@
+"""Controls are made from the fields of an experiment, and give values that it takes."""
+
+from dataclasses import fields
+
+import ipywidgets
+import pytest
+
+from imgclf_lib.experiment import PRESETS, Experiment, preset
+from imgclf_lib.widgets.controls import Controls, LayerSizes, label_of, make_control, note
+
+NAMES = [each.name for each in fields(Experiment)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("start", PRESETS)
+def test_every_field_has_a_control_that_shows_its_value(name: str, start: str) -> None:
+    experiment = preset(start)
+    control = make_control(name, getattr(experiment, name))
+    shown = Controls(experiment, [name]).experiment
+    assert getattr(shown, name) == pytest.approx(getattr(experiment, name))
+    assert control.description if not isinstance(control, LayerSizes) else control.count.description
+    assert label_of(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_ends_of_every_slider_are_allowed(name: str) -> None:
+    controls = Controls(Experiment(), [name])
+    control = controls.controls[name]
+    if isinstance(control, ipywidgets.Dropdown | ipywidgets.SelectionSlider):
+        ends = [control.options[0], control.options[-1]]
+    elif isinstance(control, ipywidgets.FloatLogSlider):
+        ends = [control.base**control.min, control.base**control.max]
+    elif isinstance(control, ipywidgets.IntSlider | ipywidgets.FloatSlider):
+        ends = [control.min, control.max]
+    else:
+        return
+    for end in ends:
+        control.value = end
+        assert getattr(controls.experiment, name) == pytest.approx(end)
+
+
+def test_values_outside_the_usual_range_widen_it() -> None:
+    assert make_control("epochs", 400).value == 400
+    assert make_control("dropout", 0.95).value == 0.95
+    assert make_control("batch_size", 100).value == 100
+    assert make_control("filters", (7, 13)).value == (7, 13)
+
+
+def test_layers_can_be_added_and_taken_away() -> None:
+    sizes = LayerSizes("filters", (32, 64))
+    assert sizes.value == (32, 64)
+    assert [each.layout.display for each in sizes.sizes] == [None, None, "none", "none"]
+    sizes.count.value = 3
+    assert sizes.value == (32, 64, 32)
+    sizes.sizes[0].value = 8
+    assert sizes.value == (8, 64, 32)
+    sizes.count.value = 0
+    assert sizes.value == ()
+    sizes.set((5, 6))
+    assert sizes.value == (5, 6)
+
+
+def test_controls_change_only_their_own_fields() -> None:
+    start = preset("deep").replace(seed=7)
+    controls = Controls(start, ["learning_rate", "dropout", "filters"])
+    controls.controls["dropout"].value = 0.3 + 1e-17
+    controls.controls["learning_rate"].value = 0.01
+    assert controls.experiment == start.replace(dropout=0.3, learning_rate=0.01)
+    controls.set(start)
+    assert controls.experiment == start
+
+
+def test_controls_do_not_share_their_layout() -> None:
+    controls = Controls(Experiment(), ["epochs", "seed"]).controls
+    assert controls["epochs"].layout is not controls["seed"].layout
+
+
+def test_names_are_shown_never_interpreted() -> None:
+    assert note("<img src=x> & co") == "&lt;img src=x&gt; &amp; co"
