@@ -1,5 +1,7 @@
 """Fixtures: temporary caches and models, small generated images, and one shared trained run."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,3 +104,39 @@ def tiny(images: Path) -> Experiment:
 def trained(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The finished run of ``tiny``. Do not write into it."""
     return train(tiny, out=tmp_path_factory.mktemp("trained") / "run", progress="none")
+
+
+SWITCHES = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
+]
+ZOOM = 1.25  # a window of 1280 x 800 pixels, enlarged as on a projector
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """Debian's Chromium without a screen, driven by Playwright."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed. Debian: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"),
+            executable_path=chromium,
+            headless=True,
+            viewport={"width": round(1280 / ZOOM), "height": round(800 / ZOOM)},
+            device_scale_factor=ZOOM,
+            args=SWITCHES,
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def shots() -> Path:
+    """Where screenshots go, to be looked at; the pictures of the README are among them."""
+    folder = Path(os.environ.get("IMGCLF_SCREENSHOTS", Path(__file__).parent.parent / "runs/shots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

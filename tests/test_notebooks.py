@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -155,6 +156,24 @@ class TestCourse:
         for name in ORDER:
             notebook = nbformat.read(course[0] / "notebooks" / f"{name}.ipynb", 4)
             assert "imgclf.headline" in json.dumps(notebook)
+
+    def test_the_report_looks_good_and_fetches_nothing(
+        self, course: tuple[Path, dict[str, str]], browser: Any, shots: Path
+    ) -> None:
+        page = browser.new_page()
+        page.set_viewport_size({"width": 1200, "height": 800})
+        asked, complaints = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto((course[0] / "index.html").as_uri())
+        assert page.locator("li.passed").count() == len(ORDER)
+        page.screenshot(path=shots / "report.png", full_page=True)
+        for name in ORDER:
+            page.goto((course[0] / "html" / f"{name}.html").as_uri())
+            page.get_by_role("heading", level=1).first.wait_for()
+        page.close()
+        assert {address.partition(":")[0] for address in asked} <= {"file", "data"}
+        assert complaints == []
 
     def test_stored_outputs_are_still_true(self, course: tuple[Path, dict[str, str]]) -> None:
         """nbval runs every notebook again and compares the cells tagged for it."""

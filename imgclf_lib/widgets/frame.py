@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import anywidget
 import ipywidgets
 
 from imgclf_lib.errors import ImgclfError
@@ -13,6 +14,49 @@ ERROR_STYLE = (
     "border-left: 4px solid #b00020; padding: 4px 10px; margin: 4px 0;"
     " line-height: 1.4; overflow-wrap: anywhere;"
 )
+
+# The sliders of ipywidgets have a label to see and none to hear, and a logarithmic one says its
+# exponent: screen readers get the words and numbers that stand beside the slider.
+NAMES_SCRIPT = """
+function render({ el }) {
+  const put = (element, name, text) => {
+    if (text && element.getAttribute(name) !== text) element.setAttribute(name, text);
+  };
+  const nameAll = (frame) => {
+    for (const row of frame.querySelectorAll(".widget-inline-hbox")) {
+      const [label, readout] = [".widget-label", ".widget-readout"].map(
+        (kind) => row.querySelector(kind)?.textContent.trim());
+      const handles = row.querySelectorAll("[role=slider]");
+      handles.forEach((handle, number) => {
+        const which = handles.length > 1 ? [", from", ", to"][number] : "";
+        put(handle, "aria-label", label && label + which);
+        if (handles.length === 1) put(handle, "aria-valuetext", readout);
+      });
+    }
+  };
+  const observer = new MutationObserver(() => nameAll(el.closest(".imgclf-live")));
+  const timer = setInterval(() => {  // until this element has its place on the page
+    const frame = el.closest(".imgclf-live");
+    if (!frame) return;
+    clearInterval(timer);
+    nameAll(frame);
+    observer.observe(frame, { subtree: true, childList: true, characterData: true,
+                              attributes: true, attributeFilter: ["aria-valuetext"] });
+  }, 100);
+  return () => { clearInterval(timer); observer.disconnect(); };
+}
+export default { render };
+"""
+
+
+class Names(anywidget.AnyWidget):
+    """An invisible widget that gives the controls of its frame names for screen readers."""
+
+    _esm = NAMES_SCRIPT
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layout.display = "none"
 
 
 class Frame(ipywidgets.VBox):
@@ -29,7 +73,8 @@ class Frame(ipywidgets.VBox):
         self.title = title
         self.problem = ipywidgets.HTML()
         self.heading = ipywidgets.HTML(f"<b>{html.escape(title)}</b>")
-        super().__init__([self.heading, *children, self.problem])
+        self.names = Names()
+        super().__init__([self.heading, *children, self.problem, self.names])
         self.layout.border_left = "3px solid #0072B2"
         self.layout.padding = "4px 0 4px 12px"
         self.layout.max_width = "100%"
@@ -41,7 +86,7 @@ class Frame(ipywidgets.VBox):
         Args:
             children: The controls and pictures, from top to bottom.
         """
-        self.children = (self.heading, *children, self.problem)
+        self.children = (self.heading, *children, self.problem, self.names)
 
     def react(
         self, control: ipywidgets.Widget, function: Callable[[], Any], name: str = "value"

@@ -15,26 +15,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-# Where the screenshots go, to be looked at; the pictures of the README are among them.
-SHOTS = Path(os.environ.get("IMGCLF_SCREENSHOTS", ROOT / "runs" / "browser"))
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-SWITCHES = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-]
-# A window of 1280 x 800 at 125 % zoom, as on a projector.
-ZOOM = 1.25
-WINDOW = {"width": round(1280 / ZOOM), "height": round(800 / ZOOM)}
 SECOND = 1000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    why = "Chromium is not installed. Debian: apt-get install chromium"
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.course)
-            if CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason=why))
 
 
 class Lab:
@@ -100,29 +87,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     server.close()
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=CHROMIUM,
-            headless=True,
-            viewport=WINDOW,
-            device_scale_factor=ZOOM,
-            args=SWITCHES,
-        )
-        yield context
-        context.close()
-
-
 class Notebook:
     """One notebook, open in JupyterLab, and what a learner does with it."""
 
-    def __init__(self, browser, lab: Lab, name: str) -> None:
+    def __init__(self, browser, lab: Lab, name: str, shots: Path) -> None:
         self.name, self.strangers, self.complaints = name, [], []
-        self.lab, self.page = lab, browser.new_page()
+        self.lab, self.page, self.shots = lab, browser.new_page(), shots
+        self.window = self.page.viewport_size
         self.page.set_default_timeout(30 * SECOND)
         self.page.route("**/*", self._only_loopback)
         self.page.on("console", self._listen)
@@ -234,16 +205,15 @@ class Notebook:
 
     def shoot(self, name: str, widget=None) -> None:
         """Save a screenshot: of the window, or of one widget whole."""
-        SHOTS.mkdir(parents=True, exist_ok=True)
         if widget is None:
-            self.page.screenshot(path=SHOTS / f"{name}.png")
+            self.page.screenshot(path=self.shots / f"{name}.png")
             return
         height = round(widget.bounding_box()["height"]) + 200
-        self.page.set_viewport_size({**WINDOW, "height": max(WINDOW["height"], height)})
+        self.page.set_viewport_size({**self.window, "height": max(self.window["height"], height)})
         widget.scroll_into_view_if_needed()
         self.page.wait_for_timeout(300)
-        widget.screenshot(path=SHOTS / f"{name}.png")
-        self.page.set_viewport_size(WINDOW)
+        widget.screenshot(path=self.shots / f"{name}.png")
+        self.page.set_viewport_size(self.window)
 
     def check(self) -> None:
         """Nothing may have been fetched from elsewhere, and nothing have gone wrong unseen."""
@@ -263,12 +233,12 @@ class Notebook:
 
 
 @pytest.fixture
-def open_notebook(browser, lab: Lab) -> Iterator:
+def open_notebook(browser, lab: Lab, shots: Path) -> Iterator:
     """The function that opens a notebook of the course by name."""
     opened: list[Notebook] = []
 
     def open_one(name: str) -> Notebook:
-        opened.append(Notebook(browser, lab, name))
+        opened.append(Notebook(browser, lab, name, shots))
         return opened[-1]
 
     yield open_one

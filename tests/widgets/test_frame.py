@@ -46,7 +46,7 @@ def test_children_stand_between_title_and_errors() -> None:
     label = ipywidgets.Label("hello")
     frame.fill([label])
     assert frame.children[0].value == "<b>A &lt;title&gt;</b>"
-    assert frame.children[1:] == (label, frame.problem)
+    assert frame.children[1:] == (label, frame.problem, frame.names)
 
 
 def test_on_paper_one_sentence_stands_for_it() -> None:
