@@ -4,7 +4,7 @@ BIN := .venv/bin
 TORCH := .venv-torch/bin
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
-.PHONY: env run lab test test-torch bench lock refresh
+.PHONY: env run lab test test-torch bench lock refresh pictures
 
 env: .venv/ready
 
@@ -31,6 +31,11 @@ lock: env
 # Execute the notebooks in place, so that their stored outputs are those of a headless run.
 refresh: env
 	$(BIN)/python docs/refresh.py
+
+# The pictures of the README are screenshots of the browser tests.
+pictures: env
+	$(BIN)/python -m pytest tests/browser tests/test_notebooks.py -n 2 --dist loadfile
+	$(BIN)/python docs/pictures.py runs/shots
 
 .venv/ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

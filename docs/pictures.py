@@ -1,43 +1,31 @@
-"""Make the picture of the README: the index of a suite run, in a real browser.
+"""Take the pictures of the README from the screenshots of the browser tests.
 
-Usage: imgclf run --out runs/readme && python docs/pictures.py runs/readme
-
-Needs Chromium (Debian: apt-get install chromium).
+Usage: make pictures
 """
 
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 PICTURES = Path(__file__).parent / "pictures"
+# Screenshot of a test: name of the picture.
+WANTED = {
+    "report": "report",
+    "04-live-training": "live_training",
+    "05-confusion-explorer": "confusion_explorer",
+    "06-try-it": "try_it",
+}
 
 
-def take(page: Path, picture: Path, width: int, height: int) -> None:
-    """Photograph a page with headless Chromium, which may fetch nothing."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        raise SystemExit("Chromium is not installed. Debian: apt-get install chromium")
-    with tempfile.TemporaryDirectory() as profile:
-        command = [
-            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *(
-                "--hide-scrollbars",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ),
-            *(f"--user-data-dir={profile}", f"--window-size={width},{height}"),
-            *(f"--screenshot={picture}", page.resolve().as_uri()),
-        ]
-        subprocess.run(command, check=True, capture_output=True)
-    with Image.open(picture) as image:
-        image.convert("RGB").quantize(256).save(picture, optimize=True)
+def main(shots: Path) -> None:
+    """Copy the pictures, with a palette that keeps them small."""
+    PICTURES.mkdir(exist_ok=True)
+    for shot, name in WANTED.items():
+        with Image.open(shots / f"{shot}.png") as image:
+            small = image.convert("RGB").quantize(256)
+            small.save(PICTURES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
-    PICTURES.mkdir(exist_ok=True)
-    take(Path(sys.argv[1]) / "index.html", PICTURES / "report.png", 1200, 1320)
+    main(Path(sys.argv[1]))
