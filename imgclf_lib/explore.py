@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.data import ImageData, Split
+from imgclf_lib.errors import InputError
 
-PIECE = 1024  # images held as floats at a time; memory stays flat however many there are
+PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however many there are
+ORDERS = ("chance", "brightness", "size", "distance")
 
 
 def random_examples(split: Split, labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
@@ -39,9 +41,8 @@ def class_statistics(split: Split, classes: int) -> tuple[np.ndarray, np.ndarray
     """
     shape = (classes, *split.images.shape[1:])
     sums, squares = np.zeros(shape), np.zeros(shape)
-    for start in range(0, len(split), PIECE):
-        labels = split.labels[start : start + PIECE]
-        pixels = split.images[start : start + PIECE].astype("float64")
+    for rows in _pieces(split, np.arange(len(split))):
+        labels, pixels = split.labels[rows], split.images[rows].astype("float64")
         for label in np.unique(labels):
             chosen = pixels[labels == label]
             sums[label] += chosen.sum(0)
@@ -69,14 +70,72 @@ def typical_to_unusual(
     chosen = []
     for label in labels:
         rows = np.flatnonzero(split.labels == label)
-        distances = [
-            np.square(split.images[rows[start : start + PIECE]] - means[label]).sum((1, 2, 3))
-            for start in range(0, len(rows), PIECE)
-        ]
-        ranked = rows[np.argsort(np.concatenate([[], *distances]), kind="stable")]
+        ranked = rows[np.argsort(_distances(split, rows, means[label]), kind="stable")]
         steps = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
         chosen.append(ranked[steps])
     return _lined_up(split, chosen, count)
+
+
+def sort_images(
+    source: ImageData, split: str = "train", label: int | None = None, by: str = "chance"
+) -> pd.DataFrame:
+    """Training or validation images in an order that shows something about them.
+
+    Args:
+        source: The data set.
+        split: ``train`` or ``val``; the test split stays closed.
+        label: Which class; all of them if None.
+        by: ``chance``; ``brightness``, the mean of all pixels; ``size``, the pixels of the file;
+            or ``distance`` from the mean of the training images of the same class.
+
+    Returns:
+        A row an image, the smallest value first, with the columns ``row`` (its place in the
+        split), ``label`` (the name of its class), ``value`` (what it is sorted by; the place
+        again for ``chance``) and ``path``.
+
+    Raises:
+        InputError: If there is no such split or no such order.
+    """
+    if split not in ("train", "val"):
+        raise InputError("Only these splits are looked at", allowed="train, val", received=split)
+    if by not in ORDERS:
+        raise InputError("There is no such order", allowed=", ".join(ORDERS), received=by)
+    part: Split = getattr(source, split)
+    rows = np.arange(len(part)) if label is None else np.flatnonzero(part.labels == label)
+    values: np.ndarray = rows
+    if by == "brightness":
+        pieces = [part.images[some].mean((1, 2, 3)) for some in _pieces(part, rows)]
+        values = np.concatenate([[], *pieces])
+    elif by == "size":
+        table = source.table[source.table["split"] == split].set_index("path")
+        values = (table["width"] * table["height"]).loc[part.paths[rows]].to_numpy()
+    elif by == "distance":
+        values = np.zeros(len(rows))
+        for each in np.unique(part.labels[rows]):
+            mean = _mean(source.train, np.flatnonzero(source.train.labels == each))
+            chosen = part.labels[rows] == each
+            values[chosen] = _distances(part, rows[chosen], mean)
+    shuffled = np.random.default_rng(0).permutation(len(rows))
+    order = shuffled if by == "chance" else np.argsort(values, kind="stable")
+    names = np.array(source.class_names, dtype=object)[part.labels[rows[order]]]
+    columns = {"row": rows[order], "label": names, "value": values[order]}
+    return pd.DataFrame({**columns, "path": part.paths[rows[order]]})
+
+
+def captions(images: pd.DataFrame, longest: int = 12) -> list[str]:
+    """Two short lines for each image: its class, and what it is sorted by.
+
+    Args:
+        images: Rows as from ``sort_images``.
+        longest: Characters that are kept of a class name.
+
+    Returns:
+        A text an image.
+    """
+    form = ",d" if images["value"].dtype.kind == "i" else ",.1f"
+    names = (" ".join(str(name).split()) for name in images["label"])
+    short = (name if len(name) <= longest else name[: longest - 1] + "…" for name in names)
+    return [f"{name}\n{value:{form}}" for name, value in zip(short, images["value"], strict=True)]
 
 
 def find_copies(table: pd.DataFrame) -> pd.DataFrame:
@@ -118,6 +177,24 @@ def picture(data: ImageData, paths: list[str]) -> np.ndarray:
         if len(found):
             return part.images[found[0]]
     raise ValueError(f"None of these is a training or validation image: {paths}")
+
+
+def _pieces(split: Split, rows: np.ndarray) -> list[np.ndarray]:
+    """The rows in portions that are small enough to be held as floats."""
+    length = max(1, PIECE // max(1, int(np.prod(split.images.shape[1:]))))
+    return [rows[start : start + length] for start in range(0, len(rows), length)]
+
+
+def _mean(split: Split, rows: np.ndarray) -> np.ndarray:
+    pieces = _pieces(split, rows)
+    total = sum(split.images[some].sum(0, dtype="float64") for some in pieces)
+    return np.zeros(split.images.shape[1:]) + total / max(1, len(rows))
+
+
+def _distances(split: Split, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Root of the sum of the squared differences between each image and a mean image."""
+    pieces = [np.square(split.images[some] - mean).sum((1, 2, 3)) for some in _pieces(split, rows)]
+    return np.sqrt(np.concatenate([[], *pieces]))
 
 
 def _lined_up(split: Split, chosen: list[np.ndarray], count: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The picture of a network. Nothing here computes, seeds or shows."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -27,10 +29,10 @@ def network(plan: pd.DataFrame, title: str = "", axes: Axes | None = None) -> Ax
     Returns:
         The axes.
     """
-    axes = axes or new_axes(8.6, 2.3)
+    axes = axes or new_axes(8.6, 2.5)
     stages = _stages(plan)
     sides = [shape[0] for _, shape, _ in stages if len(shape) == 3]
-    place = 0.0
+    place = before = 0.0  # the left edge of the next part, the right edge of the last
     for number, (name, shape, _) in enumerate(stages):
         if len(shape) == 3:
             width = 0.05 + 0.075 * np.log2(1 + shape[-1])
@@ -50,10 +52,10 @@ def network(plan: pd.DataFrame, title: str = "", axes: Axes | None = None) -> Ax
         axes.add_patch(
             Rectangle((left, -height / 2), width, height, facecolor=color, edgecolor="0.3")
         )
-        if number == 0:
+        if number == 0 and len(sides) > 1:
             _mark_receptive_field(axes, stages, (left, width, height))
         middle = place + room / 2
-        style = {"ha": "center", "fontsize": 8.5}
+        style: dict[str, Any] = {"ha": "center", "fontsize": 8.5}
         axes.text(middle, height / 2 + 0.04, words, va="bottom", **style)
         axes.text(middle, -0.66, plain(name), va="top", color="0.25", **style)
         if number:
@@ -65,7 +67,10 @@ def network(plan: pd.DataFrame, title: str = "", axes: Axes | None = None) -> Ax
             )
         before = left + width
         place += room + ROOM
-    axes.set(xlim=(-0.05, max(place, 5.2)), ylim=(-0.85, 0.78), title=plain(title, 100))
+    if len(sides) > 1:
+        words = "orange square: what one value of the last feature map sees of the image"
+        axes.text(0, -0.96, words, fontsize=8.5, color=PALETTE[1])
+    axes.set(xlim=(-0.05, max(place, 5.2)), ylim=(-1.0, 0.78), title=plain(title, 100))
     axes.set_aspect("equal", anchor="W")
     axes.set_axis_off()
     return axes

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 from scipy.ndimage import binary_fill_holes, center_of_mass
 
+MAXIMUM_BYTES = 500_000_000  # a larger file is no image that the pixel limit would let through
 MAXIMUM_PIXELS = 89_000_000  # beyond this Pillow speaks of a decompression bomb
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
 DRAWING = 280  # height and width of a drawing before the pixel path makes it small
@@ -76,11 +77,13 @@ def open_image(source: bytes | Path | Image.Image) -> Image.Image:
 
     Raises:
         UnidentifiedImageError: If the data is no image.
-        ValueError: If the image has more than 89 million pixels.
+        ValueError: If the file has more than 500 MB, or the image more than 89 million pixels.
     """
     if isinstance(source, Image.Image):
         image = source
     else:
+        if isinstance(source, Path) and source.stat().st_size > MAXIMUM_BYTES:
+            raise ValueError(f"a file of {source.stat().st_size / 1e6:,.0f} MB is too large")
         # From memory: Pillow leaves a file open when decoding it fails.
         raw = source if isinstance(source, bytes) else source.read_bytes()
         try:

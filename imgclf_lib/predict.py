@@ -47,9 +47,9 @@ class ImagePrediction(NamedTuple):
     probabilities: pd.Series
 
     def __str__(self) -> str:
-        """The most probable classes in one line."""
+        """The most probable classes in one line; long names are cut."""
         best = self.probabilities.head(3).items()
-        return ", ".join(f"{name} {probability:.1%}" for name, probability in best)
+        return ", ".join(f"{name:.24} {probability:.1%}" for name, probability in best)
 
 
 def predict_image(
@@ -98,7 +98,7 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
     """
     if top < 1:
         raise InputError("top is too small", allowed="1 or more", received=top)
-    files = find_images(images)
+    files = _files(images)
     size, _, channels = run.environment["image_shape"]
     names = np.array(run.class_names, dtype=object)
     rows, problems = [], []
@@ -134,18 +134,7 @@ def _reason(error: Exception, source: object) -> str:
     return f"{type(error).__name__}: {reason}"
 
 
-def find_images(images: Sequence[str | Path]) -> list[Path]:
-    """The files that are meant by paths of files and folders.
-
-    Args:
-        images: Files, and folders whose image files are all taken.
-
-    Returns:
-        The files, in order.
-
-    Raises:
-        InputError: If a path does not exist, or there is no image at all.
-    """
+def _files(images: Sequence[str | Path]) -> list[Path]:
     files: list[Path] = []
     for each in map(Path, images):
         if each.is_dir():

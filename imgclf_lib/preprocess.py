@@ -4,6 +4,7 @@ Because the layers are inside the saved model, training, evaluation and predicti
 in them: every model takes ``uint8`` pixels, 0 to 255.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from imgclf_lib.experiment import Experiment
 
 if TYPE_CHECKING:
     import keras
+
+AUGMENTATIONS = ("flip", "shift", "rotate", "zoom", "brightness", "contrast", "erase")
 
 
 class PixelStatistics(NamedTuple):
@@ -132,6 +135,34 @@ def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
             )
         )
     return chosen
+
+
+def augment(images: np.ndarray, experiment: Experiment) -> np.ndarray:
+    """Images as the network may see them in training.
+
+    Args:
+        images: ``uint8`` array of shape ``(n, height, width, channels)``.
+        experiment: Its fields say which augmentation, its ``seed`` which throw of the dice.
+
+    Returns:
+        ``uint8`` array of the same shape, through layers made by ``augmentation_layers``.
+    """
+    keras = load_keras(experiment.backend)
+    pixels = images.astype("float32")
+    for place, name in enumerate(AUGMENTATIONS):
+        for number, layer in enumerate(_layers_of(name, getattr(experiment, name))):
+            generator = np.random.default_rng([experiment.seed, place, number])
+            for state in layer.variables:  # the random state is all there is
+                state.assign(generator.integers(0, 2**31, 2).astype("uint32"))
+            pixels = layer(pixels, training=True)
+    return keras.ops.convert_to_numpy(pixels).round().clip(0, 255).astype("uint8")
+
+
+# TensorFlow never frees all memory of a Keras variable. A slider has few positions; their layers
+# are kept and used again.
+@lru_cache(maxsize=1024)
+def _layers_of(name: str, value: str | float) -> "list[keras.Layer]":
+    return augmentation_layers(Experiment().replace(**{name: value}))
 
 
 def class_weights(labels: np.ndarray, classes: int) -> dict[int, float]:

@@ -39,7 +39,7 @@ def describe_change(before: Experiment, after: Experiment) -> str:
 def _words(value: Any) -> str:
     if isinstance(value, tuple):
         return " + ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def compare_trials(trials: Sequence[Trial]) -> pd.DataFrame:

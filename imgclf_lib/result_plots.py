@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
 from imgclf_lib.plots import MOST_NAMES, bars
 
+VALIDATION = ("val_loss", "val_accuracy")
+PREDICTION_SIZE = (5.6, 2.4)  # inches
 MOST_NUMBERS = 15  # a confusion matrix of more classes has no numbers in its cells
 
 
@@ -44,6 +46,68 @@ def learning_curves(
         axes.grid(alpha=0.25)
     figure.axes[1].legend(frameon=False, fontsize=8)
     figure.suptitle(plain(title, 100), fontsize=11)
+    return figure
+
+
+def trial_curves(
+    histories: Mapping[str, pd.DataFrame],
+    points: Sequence[tuple[float, float, float]] = (),
+    epochs: int = 0,
+    classes: int = 0,
+    skipped: int = 0,
+) -> Figure:
+    """What the last change did: one trial strong, the trials before it thin.
+
+    Args:
+        histories: ``Run.history`` by name of the trial; the last one is drawn strong, and may be
+            empty as long as it has not finished an epoch.
+        points: Its training curve so far: epoch with its fraction, loss, accuracy.
+        epochs: How far the horizontal axis reaches at least.
+        classes: Number of classes: marks the loss of a network that knows nothing, and cuts the
+            axis off above; 0 leaves that out.
+        skipped: Earlier trials that are not shown; the others keep their colours.
+
+    Returns:
+        The figure: loss above, validation accuracy below.
+    """
+    figure = new_figure(5.4, 4.2)
+    figure.set_layout_engine(None)  # the frames stay in their places while the curves grow
+    losses, accuracies = figure.subplots(2, 1, sharex=True)
+    figure.subplots_adjust(left=0.12, right=0.98, top=0.84, bottom=0.11, hspace=0.08)
+    shown: list[float] = []
+    for number, (name, history) in enumerate(histories.items(), skipped):
+        color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+        present = number - skipped == len(histories) - 1
+        width = {"linewidth": 2.6, "zorder": 3} if present else {"linewidth": 1.0, "alpha": 0.8}
+        style = {"color": color, "marker": marker, "markersize": 6 if present else 4, **width}
+        if present:
+            style["markeredgecolor"] = "black"
+        line = "-" if present else ("--", ":", "-.")[number % 3]
+        if present:
+            across, up = [each[0] for each in points], [each[1] for each in points]
+            losses.plot(across, up, color="0.35", linewidth=1, label="training, last trial")
+        table = history if len(history) else pd.DataFrame(columns=["epoch", *VALIDATION])
+        losses.plot(table["epoch"], table["val_loss"], line, **style)
+        accuracies.plot(table["epoch"], table["val_accuracy"], line, **style)
+        losses.plot([], [], line, **style, label=plain(name, 36))
+        shown += table["val_accuracy"].tolist()
+        epochs = max(epochs, len(table))
+    if classes:
+        losses.axhline(np.log(classes), color="0.6", linewidth=1, linestyle=(0, (1, 3)))
+        losses.set_ylim(0, 1.6 * np.log(classes))
+    accuracies.set(xlim=(0, epochs + 0.1), xlabel="epoch", ylabel="validation accuracy")
+    shown = shown or [0.0, 1.0]  # whole tenths: the axis moves seldom
+    low, high = np.floor(10 * min(shown)) / 10, np.ceil(10 * max(shown)) / 10
+    accuracies.set_ylim(low - 0.02, max(high, low + 0.1) + 0.02)
+    losses.set_ylabel("loss (nats)")
+    accuracies.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (losses, accuracies):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.yaxis.set_major_formatter("{x:.2f}")
+    handles, labels = losses.get_legend_handles_labels()
+    small = {"fontsize": 7.5, "labelspacing": 0.25, "columnspacing": 1.0, "handlelength": 2.6}
+    figure.legend(handles, labels, loc="upper left", ncols=2, frameon=False, **small)
     return figure
 
 
@@ -123,9 +187,11 @@ def prediction(
     Returns:
         The figure; always of the same size.
     """
-    figure = new_figure(5.8, 2.4)
+    figure = new_figure(*PREDICTION_SIZE)
     frames = figure.subplots(1, 3, width_ratios=[1, 1, 1.35])
-    for axes, image, text in zip(frames, (given, seen), ("as given", "what the network sees"), strict=False):
+    for axes, image, text in zip(
+        frames, (given, seen), ("as given", "what the network sees"), strict=False
+    ):
         axes.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set(xticks=[], yticks=[], anchor="N")
         axes.set_title(text, fontsize=9)

@@ -59,7 +59,9 @@ def propose(
             for (name, span), share in zip(ranges.items(), point, strict=True)
         }
         proposed.setdefault(base.replace(**values))
-    return list(proposed)[:count]
+        if len(proposed) == count:
+            break
+    return list(proposed)
 
 
 def search(

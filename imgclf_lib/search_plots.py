@@ -11,7 +11,7 @@ from imgclf_lib.figures import PALETTE, new_figure, plain
 from imgclf_lib.plots import bars
 from imgclf_lib.search import LOGARITHMIC, POWERS
 
-COLUMNS = 3  # frames in a row
+MOST_COLUMNS = 4  # frames in a row
 
 
 def against_knobs(table: pd.DataFrame, knobs: Sequence[str], title: str = "") -> Figure:
@@ -25,16 +25,19 @@ def against_knobs(table: pd.DataFrame, knobs: Sequence[str], title: str = "") ->
     Returns:
         The figure; its size depends on the number of knobs alone.
     """
-    lines = max(1, -(-len(knobs) // COLUMNS))
+    lines = max(1, -(-len(knobs) // MOST_COLUMNS))
+    columns = max(1, -(-len(knobs) // lines))
     figure = new_figure(8.4, 2.5 * lines + 0.3)
-    frames = figure.subplots(lines, COLUMNS, squeeze=False, sharey=True).ravel()
-    for number, axes in enumerate(frames):
-        axes.set_visible(number < len(knobs) or number == 0)
+    frames = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    for axes in frames[:, 0]:
+        axes.set_ylabel("validation accuracy", fontsize=9)
+    frames = frames.ravel()
+    for axes in frames[max(len(knobs), 1) :]:
+        axes.set_visible(False)
+    for axes in frames:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-        axes.tick_params(labelleft=True, labelsize=8)
-        if number % COLUMNS == 0:
-            axes.set_ylabel("validation accuracy", fontsize=9)
+        axes.tick_params(labelsize=8)
     for name, axes in zip(knobs, frames, strict=False):
         _frame(axes, table, name)
     if title:
@@ -57,6 +60,9 @@ def knob_bars(effects: pd.DataFrame, title: str, axes: Axes | None = None) -> Ax
     axes = bars(
         effects["share"].rename(names), title, "share of the order of the trials, 0 to 1", axes=axes
     )
+    for text, luck in zip(axes.texts, effects["by_luck"], strict=False):
+        text.xy = (max(text.xy[0], luck), text.xy[1])  # type: ignore[attr-defined]
+        text.set_visible(luck > 0)  # otherwise nothing is known yet
     rows = np.arange(len(effects))
     axes.vlines(effects["by_luck"], rows - 0.42, rows + 0.42, color=PALETTE[1], linewidth=2.5)
     axes.plot([], [], color=PALETTE[1], linewidth=2.5, label="luck alone, on average")
@@ -71,8 +77,7 @@ def _frame(axes: Axes, table: pd.DataFrame, name: str) -> None:
         places = values.astype(float)
         if name in (*LOGARITHMIC, *POWERS) and (places > 0).all() and len(places):
             axes.set_xscale("log", base=2 if name in POWERS else 10)
-        if name in POWERS:
-            axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_major_formatter("{x:g}")
     else:
         written = values.map(_written)
         choices = sorted(values.unique(), key=lambda each: (str(type(each)), each))

@@ -50,16 +50,16 @@ class Trial:
         self.run: Run | None = None
         self.error: Exception | None = None
         self._stop, self._lock = threading.Event(), threading.Lock()
-        self._started = self._ended = 0.0
+        self.spent = self._started = self._ended = 0.0
         # A daemon thread ends with the kernel.
         self._thread = threading.Thread(target=self._work, daemon=True, name="imgclf-trial")
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start, up to the end."""
+        """Seconds since the start, up to the end, and those that were ``spent`` before it."""
         if not self._started:
-            return 0.0
-        return (self._ended or time.perf_counter()) - self._started
+            return self.spent
+        return self.spent + (self._ended or time.perf_counter()) - self._started
 
     @property
     def best(self) -> float:
@@ -136,8 +136,9 @@ def _watcher(trial: Trial, run: Run) -> Any:
     class Watcher(keras.callbacks.Callback):  # type: ignore[name-defined]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             trial._obey()
-            if len(trial.history) != epoch:  # the epochs of a run that is continued
-                trial._remember(run.history.head(epoch))
+            # A run that is continued begins after its last complete epoch.
+            trial.points = [point for point in trial.points if point.epoch <= epoch]
+            trial._remember(run.history.head(epoch))
             self.epoch, self.before = epoch, (0, 0.0, 0.0)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

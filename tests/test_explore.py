@@ -1,16 +1,22 @@
 """Knowing the images, against NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from imgclf_lib.data import Split, load_data
+from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.explore import (
+    ORDERS,
+    captions,
     class_statistics,
     find_copies,
     picture,
     random_examples,
+    sort_images,
     typical_to_unusual,
 )
 
@@ -85,3 +91,64 @@ def test_picture_never_opens_the_test_split(images):
     np.testing.assert_array_equal(picture(data, [data.test.paths[0], wanted]), data.val.images[0])
     with pytest.raises(ValueError, match="None of these"):
         picture(data, [data.test.paths[0]])
+
+
+@pytest.fixture(scope="module")
+def source(images):
+    return load_data(Experiment(data=str(images), validation_fraction=0.2))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("label", [None, 1])
+@pytest.mark.parametrize("by", ORDERS)
+@pytest.mark.parametrize("piece", [1, 5000, 4_000_000])
+def test_sorted_images_against_numpy(source, split, label, by, piece, monkeypatch):
+    monkeypatch.setattr("imgclf_lib.explore.PIECE", piece)
+    part = getattr(source, split)
+    found = sort_images(source, split, label, by)
+    rows = found["row"].to_numpy()
+    wanted = np.arange(len(part)) if label is None else np.flatnonzero(part.labels == label)
+    assert sorted(rows) == wanted.tolist()
+    assert found["path"].tolist() == part.paths[rows].tolist()
+    assert found["label"].tolist() == [source.class_names[each] for each in part.labels[rows]]
+    train = source.train
+    means = [train.images[train.labels == each].mean(0) for each in range(3)]
+    values = {
+        "chance": rows,
+        "brightness": part.images[rows].mean((1, 2, 3)),
+        "size": np.full(len(rows), 24 * 24),
+        "distance": [
+            np.sqrt(np.square(part.images[row] - means[part.labels[row]]).sum()) for row in rows
+        ],
+    }
+    np.testing.assert_allclose(found["value"], values[by])
+    if by == "chance":
+        assert (np.diff(rows) < 0).any()
+        pd.testing.assert_frame_equal(found, sort_images(source, split, label, by))
+    else:
+        assert (np.diff(found["value"]) >= 0).all()
+
+
+def test_sorting_by_size_reads_the_table(source):
+    table = source.table.copy()
+    table["width"] = np.arange(len(table)) + 1
+    found = sort_images(dataclasses.replace(source, table=table), by="size")
+    widths = table.set_index("path")["width"]
+    assert found["value"].tolist() == sorted(widths[source.train.paths] * 24)
+    assert (found["value"] == widths[found["path"]].to_numpy() * 24).all()
+
+
+def test_sorting_respects_the_limit_and_never_opens_the_test_split(source):
+    limited = dataclasses.replace(source, limit=9)
+    assert len(sort_images(limited, by="distance")) == 9
+    with pytest.raises(InputError, match="train, val"):
+        sort_images(source, "test")
+    with pytest.raises(InputError, match="no such order"):
+        sort_images(source, by="beauty")
+
+
+def test_captions_are_two_short_lines():
+    table = pd.DataFrame({"label": ["cat", "a\nvery " + "long " * 9], "value": [1234, 5]})
+    assert captions(table) == ["cat\n1,234", "a very long…\n5"]
+    assert captions(table.assign(value=[1234.56, 0.04])) == ["cat\n1,234.6", "a very long…\n0.0"]
+    assert captions(table.iloc[:0]) == []

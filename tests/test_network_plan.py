@@ -8,7 +8,7 @@ import pytest
 
 from imgclf_lib.experiment import PRESETS, Experiment, preset
 from imgclf_lib.model import build_model, layer_table
-from imgclf_lib.network_plan import plan_network, training_memory
+from imgclf_lib.network_plan import fit_to_memory, gigabytes, plan_network, training_memory
 
 
 def random_design(seed: int) -> tuple[Experiment, tuple[int, int, int], int]:
@@ -40,7 +40,10 @@ def same(planned: pd.DataFrame, built: pd.DataFrame) -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_the_plan_is_what_is_built(seed):
     experiment, shape, classes = random_design(seed)
-    same(plan_network(experiment, shape, classes), layer_table(build_model(experiment, shape, classes)))
+    same(
+        plan_network(experiment, shape, classes),
+        layer_table(build_model(experiment, shape, classes)),
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -92,3 +95,33 @@ def test_a_gigantic_design_is_planned_at_once():
     plan = plan_network(experiment, (1024, 1024, 3), 200)
     assert training_memory(plan, experiment).total > 10**12
     assert (plan[["parameters", "multiply_adds"]] >= 0).all(axis=None), "no number overflows"
+
+
+@pytest.mark.parametrize(
+    ("free", "kind", "words"),
+    [(1e9, "too big", "only 1.0 GB"), (4e9, "tight", "twice as much"), (9e9, "fits", "9.0 GB")],
+)
+def test_free_memory_decides(free, kind, words):
+    experiment = Experiment(dense_units=(65_536 // 4, 8192), batch_size=8)
+    plan = plan_network(experiment, (28, 28, 1), 10)
+    found, said = fit_to_memory(plan, experiment, int(free))
+    assert found == kind
+    assert words in said
+    assert ("fewer units help" in said) == (kind != "fits")
+
+
+def test_what_to_make_smaller():
+    for change, words in [
+        ({"dense_units": (16_384,)}, "the head “average” help"),
+        ({"filters": (4096, 4096), "head": "average"}, "fewer filters or a smaller kernel"),
+        ({"batch_size": 65_536}, "smaller batch size"),
+    ]:
+        experiment = Experiment(batch_size=1).replace(**change)
+        said = fit_to_memory(plan_network(experiment, (28, 28, 1), 10), experiment, 10**6)[1]
+        assert words in said
+
+
+def test_bytes_in_words():
+    assert [gigabytes(count) for count in (10, 2_340_000, 999_000_000, 4_321_000_000)] == [
+        *("0.1 MB", "2.34 MB", "999 MB", "4.3 GB"),
+    ]

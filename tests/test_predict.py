@@ -8,7 +8,7 @@ from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.evaluate import predict_probabilities
 from imgclf_lib.pixels import decode
-from imgclf_lib.predict import predict_files
+from imgclf_lib.predict import predict_files, predict_image
 
 
 def test_files_get_the_probabilities_of_their_arrays(trained, tiny, images):
@@ -87,3 +87,29 @@ def test_wrong_input(trained, images, tmp_path):
         predict_files(trained, [tmp_path])
     with pytest.raises(InputError, match=r"no image to predict\. Received: \[\]"):
         predict_files(trained, [])
+
+
+def test_one_image_from_anywhere_is_predicted_like_its_file(trained, images):
+    path = images / "rows" / "001.png"
+    wanted = predict_files(trained, [path]).table
+    for source in (path, path.read_bytes(), Image.open(path)):
+        found = predict_image(trained, source)
+        assert found.probabilities.index.tolist() == wanted["class"].tolist()
+        assert found.probabilities.tolist() == wanted["probability"].tolist()
+        np.testing.assert_array_equal(found.seen, decode(path, 24, 1, "pad").pixels)
+        assert found.given.shape == (24, 24)
+    best = wanted.iloc[0]
+    assert str(found).startswith(f"{best['class']} {best['probability']:.1%}, ")
+
+
+def test_what_is_shown_of_a_large_image_is_small(trained):
+    found = predict_image(trained, Image.new("RGBA", (900, 300), "red"))
+    assert found.given.shape == (100, 300, 3)
+    assert found.seen.shape == (24, 24, 1)
+
+
+def test_an_image_that_cannot_be_decoded_has_a_name_and_a_reason(trained, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"'bad' cannot be decoded: .*not an image that Pillow"):
+        predict_image(trained, bad, "'bad'")

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from imgclf_lib import preprocess
 from imgclf_lib.backend import load_keras
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.preprocess import (
+    AUGMENTATIONS,
+    augment,
     augmentation_layers,
     class_weights,
     pixel_statistics,
@@ -178,3 +181,40 @@ def test_class_weights_are_those_of_sklearn(labels):
 
 def test_a_class_without_images_has_a_finite_weight():
     assert class_weights(np.array([0, 0, 2]), 3) == {0: 0.5, 1: 1.0, 2: 1.0}
+
+
+ALL_KINDS = Experiment(
+    flip="both", shift=0.2, rotate=30.0, zoom=0.3, brightness=0.4, contrast=0.5, erase=0.4
+)
+
+
+def test_augment_runs_the_layers_of_training_in_their_order():
+    seen = []
+    for name in AUGMENTATIONS:
+        seen += [layer.name for layer in preprocess._layers_of(name, getattr(ALL_KINDS, name))]
+    assert seen == [layer.name for layer in augmentation_layers(ALL_KINDS)]
+    images = random_images(6, 12, 10, 3)
+    found = augment(images, ALL_KINDS)
+    assert (found.shape, found.dtype) == (images.shape, np.uint8)
+    assert (found != images).any((1, 2, 3)).all()
+
+
+def test_augment_without_augmentation_changes_nothing():
+    images = random_images(4, 9, 9, 1)
+    np.testing.assert_array_equal(augment(images, Experiment()), images)
+
+
+def test_augment_throws_the_dice_by_the_seed():
+    images = random_images(8, 12, 12, 1)
+    first, again, other = (augment(images, ALL_KINDS.replace(seed=seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any((1, 2, 3)).all()
+
+
+def test_augment_again_and_again_keeps_no_new_layers():
+    images = random_images(2, 8, 8, 1)
+    augment(images, ALL_KINDS)
+    before = preprocess._layers_of.cache_info().currsize
+    for seed in range(20):
+        augment(images, ALL_KINDS.replace(seed=seed))
+    assert preprocess._layers_of.cache_info().currsize == before

@@ -16,25 +16,33 @@ import papermill  # noqa: F401  papermill itself loads imgclf_lib.engine, so it 
 import pytest
 
 import imgclf_lib
+from imgclf_lib.exercises.exercise import Exercise
 
 FOLDER = Path(imgclf_lib.__file__).parent
 # An import may only point to a module that stands earlier: data flows downwards.
 ORDER = [
     *("errors", "paths", "experiment", "backend", "datasets", "pixels", "progress", "catalog"),
-    *("cache", "data", "preprocess", "model", "fitting", "runs", "recorder", "train", "trials"),
+    *("cache", "data", "preprocess", "model", "network_plan", "fitting", "runs", "recorder"),
+    *("train", "trials"),
     "recipes",
-    *("search", "evaluate"),
+    *("search", "evaluate", "selective", "confusions"),
     *("predict", "baselines", "explore", "figures", "plots", "result_plots", "search_plots"),
-    "evaluation_figures",
+    "search_words",
+    *("network_plots", "cell_plots", "evaluation_figures"),
     *("headline", "doctor"),
     *("widgets.frame", "widgets.picture", "widgets.heartbeat", "widgets.controls"),
     *("widgets.live_training", "widgets.image_explorer", "widgets.augmentation_preview"),
     *("widgets.network_designer", "widgets.confusion_explorer", "widgets.sketch"),
-    *("widgets.upload", "widgets.try_it", "widgets.tuner"),
+    *("widgets.upload", "widgets.try_it"),
+    *("widgets.ranges", "widgets.tuner"),
     "exercises.exercise",
-    *("exercises.start_here", "exercises.explore_data", "exercises.preprocess"),
-    *("exercises.build_model", "exercises.train", "exercises.evaluate", "exercises.predict"),
-    *("exercises.tune", "exercises.course"),
+    *("exercises.start_here", "exercises.explore_data"),
+    *("exercises.split_judge", "exercises.preprocess"),
+    *("exercises.network_judge", "exercises.evaluation_judges"),
+    *("exercises.build_model", "exercises.loss_judge"),
+    *("exercises.training_judge", "exercises.train", "exercises.evaluate"),
+    *("exercises.prediction_judge", "exercises.predict"),
+    *("exercises.search_judge", "exercises.tune", "exercises.course"),
     *("engine", "report", "suite", "lab"),
     *("words", "commands", "course_commands", "cli", "__main__"),
 ]
@@ -213,8 +221,12 @@ def public_things() -> Iterator[tuple[str, object]]:
         if module_name in ("__main__", "commands", "course_commands"):
             continue
         module = importlib.import_module(f"imgclf_lib.{module_name}")
+        # The solutions of exercises are shown to learners: one line of docstring is enough.
+        solutions = [each.solve for each in vars(module).values() if isinstance(each, Exercise)]
         for name, thing in vars(module).items():
             if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
+                continue
+            if thing in solutions:
                 continue
             if not (inspect.isfunction(thing) or inspect.isclass(thing)):
                 continue

@@ -109,12 +109,12 @@ class TestSearch:
     def test_a_failed_trial_is_a_row_with_its_reason(self, tiny, monkeypatch):
         real = trials.train
 
-        def breaks(experiment, **options):
+        def breaks(experiment, *options):
             if experiment.dropout == 0.5:
                 raise TrainingError("The loss became not a number in epoch 1")
             if experiment.dropout == 0.6:
                 raise ValueError("odd")
-            return real(experiment, **options)
+            return real(experiment, *options)
 
         monkeypatch.setattr(trials, "train", breaks)
         experiments = [tiny.replace(epochs=1, dropout=each) for each in (0.5, 0.6, 0.2)]

@@ -121,6 +121,7 @@ class LayerSizes(ipywidgets.VBox):
     value = traitlets.Tuple()
 
     def __init__(self, name: str, value: Sequence[int], most: int = 4) -> None:
+        most = max(most, len(value))
         noun = "blocks" if name == "filters" else "dense layers"
         unit = "filters in block" if name == "filters" else "units in layer"
         shared: dict[str, Any] = {
@@ -211,3 +212,20 @@ def note(text: str) -> str:
         Escaped text.
     """
     return html.escape(str(text))
+
+
+def cards(figures: dict[str, str]) -> str:
+    """Figures in large type, side by side as far as there is room, as HTML.
+
+    Args:
+        figures: Text of each figure by what it is.
+
+    Returns:
+        Escaped HTML.
+    """
+    box, large = "min-width: 10.5em; flex: 1; line-height: 1.35", "font-size: 1.6em"
+    parts = "".join(
+        f'<div style="{box}"><b style="{large}">{note(value)}</b><br>{note(name)}</div>'
+        for name, value in figures.items()
+    )
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 2px 14px">{parts}</div>'

@@ -40,6 +40,10 @@ function render({ el }) {
     if (!frame) return;
     clearInterval(timer);
     nameAll(frame);
+    frame.addEventListener("keydown", (event) => {  // an arrow key in a menu is not JupyterLab's
+      if (!(event.ctrlKey || event.metaKey || event.altKey || event.shiftKey))
+        event.stopPropagation();
+    });
     observer.observe(frame, { subtree: true, childList: true, characterData: true,
                               attributes: true, attributeFilter: ["aria-valuetext"] });
   }, 100);

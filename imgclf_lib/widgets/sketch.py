@@ -10,8 +10,10 @@ const SIDE = 480;  // pixels of the drawing surface; the page shows it smaller
 const keep = (value) => Math.min(1, Math.max(0, value));
 
 function render({ model, el }) {
-  const make = (name, text = "") => Object.assign(document.createElement(name), {textContent: text});
+  const make = (name, textContent = "") =>
+    Object.assign(document.createElement(name), { textContent });
   const frame = make("div"), canvas = make("canvas"), row = make("div"), state = make("span");
+  const title = make("div", "Draw here:");
   const undo = make("button", "Undo"), clear = make("button", "Clear");
   const help = make("div", "Keyboard: arrow keys move the pen (Shift: finely), space puts it " +
     "down and lifts it, Backspace takes the last stroke back, Escape clears.");
@@ -23,13 +25,14 @@ function render({ model, el }) {
   canvas.dataset.lmSuppressShortcuts = "true";  // JupyterLab's own keys wait while one draws
   state.setAttribute("role", "status");
   row.className = "imgclf-sketch-row";
+  title.className = "imgclf-sketch-title";
   help.className = "imgclf-sketch-help";
   for (const button of [undo, clear]) {
     button.type = "button";
     button.className = "jupyter-button lm-Widget imgclf-sketch-button";
   }
   row.append(undo, clear, state);
-  frame.append(canvas, row, help);
+  frame.append(title, canvas, row, help);
   el.append(frame);
 
   const context = canvas.getContext("2d");
@@ -88,12 +91,14 @@ function render({ model, el }) {
   };
   const empty = () => {
     stroke = null;
+    pen = [0.5, 0.5];
     if (model.get("strokes").length) send([]);
     else draw();
   };
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
-    return [keep((event.clientX - box.left) / box.width), keep((event.clientY - box.top) / box.height)];
+    const [across, down] = [event.clientX - box.left, event.clientY - box.top];
+    return [keep(across / box.width), keep(down / box.height)];
   };
 
   canvas.addEventListener("pointerdown", (event) => {
@@ -132,7 +137,10 @@ function render({ model, el }) {
       draw();
     }
   });
-  canvas.addEventListener("focus", () => { keyboard ||= canvas.matches(":focus-visible"); draw(); });
+  canvas.addEventListener("focus", () => {
+    keyboard ||= canvas.matches(":focus-visible");
+    draw();
+  });
   canvas.addEventListener("blur", () => { finish(); draw(); });
   undo.addEventListener("click", takeBack);
   clear.addEventListener("click", empty);
@@ -144,11 +152,13 @@ export default { render };
 
 STYLE = """
 .imgclf-sketch { width: 250px; line-height: 1.35; }
+.imgclf-sketch-title { margin: 6px 4px; }
 .imgclf-sketch canvas { display: block; width: 240px; height: 240px; touch-action: none;
                         cursor: crosshair; border: 1px solid #767676; margin: 4px; }
 .imgclf-sketch canvas:focus-visible { outline: 3px solid #0072B2; outline-offset: 1px; }
 .imgclf-sketch-row { display: flex; align-items: center; gap: 6px; margin: 4px; height: 28px; }
-.imgclf-sketch-button { width: 5em; margin: 0; }
+.imgclf-sketch-button { width: 4.4em; margin: 0; flex: none; padding: 0; }
+.imgclf-sketch-row span { font-size: 85%; white-space: nowrap; }
 .imgclf-sketch-button:focus-visible { outline: 3px solid #0072B2; }
 .imgclf-sketch-help { margin: 4px; font-size: 85%; }
 """
@@ -167,7 +177,7 @@ class Sketch(anywidget.AnyWidget):
 
     _esm = SCRIPT
     _css = STYLE
-    strokes = traitlets.List().tag(sync=True)
+    strokes: traitlets.List = traitlets.List().tag(sync=True)
     dark = traitlets.Bool(True).tag(sync=True)
     brush = traitlets.Float(0.06).tag(sync=True)
 

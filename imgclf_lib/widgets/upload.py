@@ -29,15 +29,15 @@ function render({ model, el }) {
     model.set("content", new DataView(content));
     model.set("number", model.get("number") + 1);
     model.save_changes();
-    field.value = "";  // the same file can be chosen again
   });
+  field.addEventListener("click", () => { field.value = ""; });  // so the same file can come again
 }
 export default { render };
 """
 STYLE = """
 .imgclf-upload { display: flex; align-items: center; margin: 2px; max-width: 100%; }
-.imgclf-upload label { flex: none; width: 10.5em; text-align: right; padding-right: 4px; }
-.imgclf-upload input { min-width: 0; width: 13em; }
+.imgclf-upload label { flex: none; width: 4.5em; text-align: right; padding-right: 8px; }
+.imgclf-upload input { min-width: 0; width: 15em; }
 .imgclf-upload input:focus-visible { outline: 3px solid #0072B2; }
 """
 
@@ -58,8 +58,8 @@ class Upload(anywidget.AnyWidget):
     most_bytes = traitlets.Int(MOST_BYTES).tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
     size = traitlets.Int(0).tag(sync=True)
-    content = traitlets.Bytes().tag(sync=True)
+    content = traitlets.CBytes().tag(sync=True)
     number = traitlets.Int(0).tag(sync=True)
 
-    def __init__(self, description: str = "upload a picture") -> None:
+    def __init__(self, description: str = "upload") -> None:
         super().__init__(description=description)
