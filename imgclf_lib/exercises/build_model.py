@@ -37,22 +37,6 @@ def count_parameters():
     return (kernel * kernel * maps + 1) * filters
 
 
-convolution_parameters = Exercise(
-    "convolution_parameters",
-    "How many parameters has this convolution?",
-    ["weights for each input channel", "one bias a filter"],
-    _judge_parameters,
-    count_parameters,
-    "A filter has one kernel for each map that comes in, and one bias; the size of the image does"
-    " not matter.",
-    [
-        "Begin with one filter that reads one map: how many numbers does its kernel have?",
-        "A filter has one such kernel for each of the 8 maps, and one bias.",
-        "Multiply what one filter has by the number of filters: (5 * 5 * 8 + 1) * 16.",
-    ],
-)
-
-
 def _judge_field(answer: Any) -> str:
     value = number(answer)
     mistakes = {
@@ -83,22 +67,6 @@ def follow_receptive_field():
     for window, stride in [(3, 1), (3, 1), (2, 2), (3, 1)]:
         side, step = side + (window - 1) * step, step * stride
     return side
-
-
-receptive_field = Exercise(
-    "receptive_field",
-    "How far does it see?",
-    ["receptive field of stacked layers", "pooling doubles the step"],
-    _judge_field,
-    follow_receptive_field,
-    "The side grows by (window - 1) * step at every layer; the pooling doubles the step for"
-    " everything after it.",
-    [
-        "Write two columns, side and step, and a row for each of the four layers.",
-        "After the two convolutions: side 5, step 1. The pooling has window 2 and stride 2.",
-        "After the pooling: side 6, step 2. The last convolution adds (3 - 1) * 2.",
-    ],
-)
 
 
 def _judge_same_size(answer: Any) -> str:
@@ -168,22 +136,6 @@ def write_slide_same():
     return slide_same
 
 
-slide_same = Exercise(
-    "slide_same",
-    "A convolution that keeps the size",
-    ["padding", "sliding a kernel"],
-    _judge_same_size,
-    write_slide_same,
-    "A frame as wide as half the kernel gives back the rows and columns that would be lost.",
-    [
-        "slide in this notebook does all but one thing: it loses a border.",
-        "np.pad(picture, 1) puts a frame of one zero around a picture. How wide must the frame be"
-        " for a kernel of 5 by 5?",
-        "The frame is len(kernel) // 2 wide. Then slide the kernel over the framed picture.",
-    ],
-)
-
-
 def design_small_network(dataset):
     """Three blocks, and no hidden dense layer.
 
@@ -206,6 +158,51 @@ def design_small_network(dataset):
         design = design.replace(head="average")  # for large images, or many classes
     return design
 
+
+slide_same = Exercise(
+    "slide_same",
+    "A convolution that keeps the size",
+    ["padding", "sliding a kernel"],
+    _judge_same_size,
+    write_slide_same,
+    "A frame as wide as half the kernel gives back the rows and columns that would be lost.",
+    [
+        "slide in this notebook does all but one thing: it loses a border.",
+        "np.pad(picture, 1) puts a frame of one zero around a picture. How wide must the frame be"
+        " for a kernel of 5 by 5?",
+        "The frame is len(kernel) // 2 wide. Then slide the kernel over the framed picture.",
+    ],
+)
+
+receptive_field = Exercise(
+    "receptive_field",
+    "How far does it see?",
+    ["receptive field of stacked layers", "pooling doubles the step"],
+    _judge_field,
+    follow_receptive_field,
+    "The side grows by (window - 1) * step at every layer; the pooling doubles the step for"
+    " everything after it.",
+    [
+        "Write two columns, side and step, and a row for each of the four layers.",
+        "After the two convolutions: side 5, step 1. The pooling has window 2 and stride 2.",
+        "After the pooling: side 6, step 2. The last convolution adds (3 - 1) * 2.",
+    ],
+)
+
+convolution_parameters = Exercise(
+    "convolution_parameters",
+    "How many parameters has this convolution?",
+    ["weights for each input channel", "one bias a filter"],
+    _judge_parameters,
+    count_parameters,
+    "A filter has one kernel for each map that comes in, and one bias; the size of the image does"
+    " not matter.",
+    [
+        "Begin with one filter that reads one map: how many numbers does its kernel have?",
+        "A filter has one such kernel for each of the 8 maps, and one bias.",
+        "Multiply what one filter has by the number of filters: (5 * 5 * 8 + 1) * 16.",
+    ],
+)
 
 small_network = Exercise(
     "small_network",

@@ -43,21 +43,6 @@ def count_precision():
     return cats_called_cat / (cats_called_cat + dogs_called_cat)
 
 
-precision_of_a_class = Exercise(
-    "precision_of_a_class",
-    "Precision from a confusion matrix",
-    ["rows are true classes, columns are answers", "precision and recall"],
-    _judge_precision,
-    count_precision,
-    "Precision goes down the column of an answer, recall along the row of a class.",
-    [
-        "Precision asks about an answer: when the network says cat, how often is it one?",
-        "All that were called cat stand in one column. Add it up.",
-        "60 cats and 20 dogs were called cat: 60 / (60 + 20).",
-    ],
-)
-
-
 def _judge_images(answer: Any, right: Any) -> str:
     value, count = number(answer), len(array(right))
     wanted = 9 * count
@@ -91,21 +76,6 @@ def count_images(right):
     return 3**2 * len(right)
 
 
-images_for_a_third = Exercise(
-    "images_for_a_third",
-    "What does a narrower interval cost?",
-    ["the width goes with one over the square root of the number of images"],
-    _judge_images,
-    count_images,
-    "The width goes with one over the square root of the number of images.",
-    [
-        "Look again at the rows of 100 and of 10,000 images in the table of intervals.",
-        "Half the width costs 2 * 2 times the images, a tenth 10 * 10 times.",
-        "A third costs 3 * 3 times the images that you have: 9 * len(right).",
-    ],
-)
-
-
 def write_top_k_accuracy():
     """Sort the classes of each image, and look for the true one among the last k."""
     import numpy as np
@@ -115,22 +85,6 @@ def write_top_k_accuracy():
         return (best == labels[:, np.newaxis]).any(axis=1).mean()
 
     return top_k_accuracy
-
-
-top_k_accuracy = Exercise(
-    "top_k_accuracy",
-    "Among the first k",
-    ["sorting probabilities", "a share of images"],
-    judge_top_k,
-    write_top_k_accuracy,
-    "argsort gives the classes from the least to the most probable; the last k are the best ones.",
-    [
-        "np.argsort(probabilities, axis=1) sorts the classes of each image, the best one last.",
-        "[:, -k:] keeps the k best. Compare them with labels[:, np.newaxis].",
-        "(best == labels[:, np.newaxis]).any(axis=1) says for each image whether it is found; the"
-        " mean of that is the answer.",
-    ],
-)
 
 
 def choose_threshold(val_probabilities, val_labels, probabilities, labels):
@@ -150,22 +104,6 @@ def choose_threshold(val_probabilities, val_labels, probabilities, labels):
     return good_enough["threshold"].min() if len(good_enough) else float("inf")
 
 
-lowest_good_threshold = Exercise(
-    "lowest_good_threshold",
-    "A quarter of the mistakes",
-    ["coverage and accuracy", "choosing on validation images, not on test images"],
-    judge_threshold,
-    choose_threshold,
-    "Every confidence that occurs is a candidate; the lowest one that grants the wish on the"
-    " validation images answers the most.",
-    [
-        "The cell above does nearly this: what is different about the wish?",
-        "wish = 1 - (1 - val_right.mean()) / 4. Then take the granted places on validation.",
-        "np.sort(val_confidence)[::-1][granted[-1]], with granted computed for the new wish.",
-    ],
-)
-
-
 def compare_baselines(all_right):
     """McNemar's test on the images that exactly one of the two gets right.
 
@@ -181,6 +119,49 @@ def compare_baselines(all_right):
     return first if paired["only_first"] > paired["only_second"] else second
 
 
+images_for_a_third = Exercise(
+    "images_for_a_third",
+    "What does a narrower interval cost?",
+    ["the width goes with one over the square root of the number of images"],
+    _judge_images,
+    count_images,
+    "The width goes with one over the square root of the number of images.",
+    [
+        "Look again at the rows of 100 and of 10,000 images in the table of intervals.",
+        "Half the width costs 2 * 2 times the images, a tenth 10 * 10 times.",
+        "A third costs 3 * 3 times the images that you have: 9 * len(right).",
+    ],
+)
+
+precision_of_a_class = Exercise(
+    "precision_of_a_class",
+    "Precision from a confusion matrix",
+    ["rows are true classes, columns are answers", "precision and recall"],
+    _judge_precision,
+    count_precision,
+    "Precision goes down the column of an answer, recall along the row of a class.",
+    [
+        "Precision asks about an answer: when the network says cat, how often is it one?",
+        "All that were called cat stand in one column. Add it up.",
+        "60 cats and 20 dogs were called cat: 60 / (60 + 20).",
+    ],
+)
+
+top_k_accuracy = Exercise(
+    "top_k_accuracy",
+    "Among the first k",
+    ["sorting probabilities", "a share of images"],
+    judge_top_k,
+    write_top_k_accuracy,
+    "argsort gives the classes from the least to the most probable; the last k are the best ones.",
+    [
+        "np.argsort(probabilities, axis=1) sorts the classes of each image, the best one last.",
+        "[:, -k:] keeps the k best. Compare them with labels[:, np.newaxis].",
+        "(best == labels[:, np.newaxis]).any(axis=1) says for each image whether it is found; the"
+        " mean of that is the answer.",
+    ],
+)
+
 better_baseline = Exercise(
     "better_baseline",
     "Which baseline is better?",
@@ -195,5 +176,20 @@ better_baseline = Exercise(
         " and gives the p-value.",
         "If the p-value is 0.05 or more, these images cannot tell. Otherwise the one that is alone"
         " in the right more often is better.",
+    ],
+)
+
+lowest_good_threshold = Exercise(
+    "lowest_good_threshold",
+    "A quarter of the mistakes",
+    ["coverage and accuracy", "choosing on validation images, not on test images"],
+    judge_threshold,
+    choose_threshold,
+    "Every confidence that occurs is a candidate; the lowest one that grants the wish on the"
+    " validation images answers the most.",
+    [
+        "The cell above does nearly this: what is different about the wish?",
+        "wish = 1 - (1 - val_right.mean()) / 4. Then take the granted places on validation.",
+        "np.sort(val_confidence)[::-1][granted[-1]], with granted computed for the new wish.",
     ],
 )

@@ -49,22 +49,6 @@ def count_looks(epochs):
     return 1000 * epochs
 
 
-looks = Exercise(
-    "looks",
-    "How many looks?",
-    ["using a variable in a computation"],
-    _judge_looks,
-    count_looks,
-    "The name epochs stands for its number. With the name, the line stays right when somebody"
-    " changes the number above.",
-    [
-        "In one epoch the model looks at every picture once. In two epochs?",
-        "The sign for multiplication is *, as in 6 * 7.",
-        "answer = 1000 * epochs",
-    ],
-)
-
-
 def _judge_own_experiment(answer: Any, mine: Experiment) -> str:
     if isinstance(answer, str):
         raise Mistake(
@@ -113,23 +97,6 @@ def describe_own_experiment(mine):
     return mine.replace(epochs=2 * mine.epochs, learning_rate=mine.learning_rate / 4)
 
 
-own_experiment = Exercise(
-    "own_experiment",
-    "An experiment of your own",
-    ["describing an experiment", "fields and their values"],
-    _judge_own_experiment,
-    describe_own_experiment,
-    "replace takes an experiment and changes some of its fields; all other fields are copied. To"
-    " write everything anew in Experiment(...) is just as good.",
-    [
-        "Begin with a copy of the line that made mine, and change two numbers in it.",
-        "Which field says how often the model goes through the pictures? Which one says how large"
-        " the steps are?",
-        "Experiment(epochs=16, batch_size=32, learning_rate=0.0005)",
-    ],
-)
-
-
 def _judge_right_answers(answer: Any, titles: Sequence[str]) -> str:
     right = sum("✓" in title for title in titles)
     found = number(answer)
@@ -158,6 +125,21 @@ def count_right_answers(titles):
     return sum("✓" in title for title in titles)
 
 
+looks = Exercise(
+    "looks",
+    "How many looks?",
+    ["using a variable in a computation"],
+    _judge_looks,
+    count_looks,
+    "The name epochs stands for its number. With the name, the line stays right when somebody"
+    " changes the number above.",
+    [
+        "In one epoch the model looks at every picture once. In two epochs?",
+        "The sign for multiplication is *, as in 6 * 7.",
+        "answer = 1000 * epochs",
+    ],
+)
+
 right_answers = Exercise(
     "right_answers",
     "Read the pictures",
@@ -169,5 +151,21 @@ right_answers = Exercise(
     [
         "The second line above each picture begins with ✓ or with ✗.",
         "Count the pictures with ✓, in both rows.",
+    ],
+)
+
+own_experiment = Exercise(
+    "own_experiment",
+    "An experiment of your own",
+    ["describing an experiment", "fields and their values"],
+    _judge_own_experiment,
+    describe_own_experiment,
+    "replace takes an experiment and changes some of its fields; all other fields are copied. To"
+    " write everything anew in Experiment(...) is just as good.",
+    [
+        "Begin with a copy of the line that made mine, and change two numbers in it.",
+        "Which field says how often the model goes through the pictures? Which one says how large"
+        " the steps are?",
+        "Experiment(epochs=16, batch_size=32, learning_rate=0.0005)",
     ],
 )

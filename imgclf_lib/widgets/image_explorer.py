@@ -67,10 +67,10 @@ class ImageExplorer(Frame):
         )
         closed = ipywidgets.HTML("The test split is not offered: it stays closed until the end.")
         self.page = ipywidgets.IntSlider(
-            1, 1, 1, description="page", continuous_update=False, style=wide, layout=_layout("20em")
+            1, 1, 1, description="page", continuous_update=False, style=wide, layout=_layout("18em")
         )
         self.buttons = {
-            name: ipywidgets.Button(description=name, layout=_layout("5.5em"))
+            name: ipywidgets.Button(description=name, layout=_layout("6em"))
             for name in ("First", "Previous", "Next", "Last")
         }
         self.status = ipywidgets.HTML(layout={"min_height": "2.8em"})

@@ -162,7 +162,7 @@ def test_train_live(open_notebook):
     assert "failed" in wait_for_rows(notebook, widget, 4)[3]
     notebook.shoot("04-live-failed", widget)
     press(widget, "Reset values")
-    assert widget.get_by_role("alert").count() == 0
+    widget.get_by_role("alert").wait_for(state="detached")
 
     # Nothing is wider than the page, also beside an open side bar.
     assert sticking_out(widget) == []
