@@ -30,6 +30,8 @@ FIELDS = (
 NOTEBOOK = "04_train"  # whose parameters are these fields
 MOST_CURVES = 7
 PAUSE = 0.5  # seconds between two looks at a trial
+# As wide as there is room, however wide the table is.
+SCROLLS = "width: 0; min-width: 100%; max-height: 16em; overflow: auto; line-height: 1.4"
 WRAP = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0"
 
 
@@ -227,4 +229,4 @@ def _table(trials: list[Trial]) -> str:
     text = text.replace("<th>", f"<th {cell}>").replace(
         "<td>", f"<td {cell.replace('nowrap', 'normal')}>"
     )
-    return f'<div style="max-height: 16em; overflow: auto; line-height: 1.4">{text}</div>'
+    return f'<div style="{SCROLLS}">{text}</div>'

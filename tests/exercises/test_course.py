@@ -58,6 +58,7 @@ def test_each_exercise_is_complete(name: str) -> None:
     assert exercise.explanation
     # The solution is shown to learners: it must make sense without the rest of its module.
     assert exercise.solve.__closure__ is None
+    assert not exercise.solve.__annotations__, "their names would be missing in a notebook"
     assert global_names(exercise.solve.__code__) <= set(dir(builtins))
 
 
