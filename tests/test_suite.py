@@ -165,12 +165,5 @@ def test_plan_finds_notebooks_by_number_and_by_name() -> None:
     jobs = plan(["04", "06_predict"], "", "quick", {"epochs": 2})
     assert [job.path.stem for job in jobs] == ["04_train", "06_predict"]
     assert all(job.parameters == {"epochs": 2} for job in jobs)
-    assert [path.stem[:2] for path in course_notebooks()] == [
-        "00",
-        "01",
-        "02",
-        "03",
-        "04",
-        "05",
-        "06",
-    ]
+    numbers = [path.stem[:2] for path in course_notebooks()]
+    assert numbers == [f"{number:02}" for number in range(len(numbers))]

@@ -225,8 +225,7 @@ def _table(trials: list[Trial]) -> str:
         "seconds": "{:.0f}".format,
     }
     text = table.to_html(index=False, border=0, formatters=shown, justify="left", na_rep="–")
-    cell = 'style="padding: 2px 16px 2px 0; text-align: left; white-space: nowrap"'
-    text = text.replace("<th>", f"<th {cell}>").replace(
-        "<td>", f"<td {cell.replace('nowrap', 'normal')}>"
-    )
+    for kind in ("th", "td"):
+        style = "padding: 2px 10px 2px 0; text-align: left; white-space: normal"
+        text = text.replace(f"<{kind}>", f'<{kind} style="{style}">')
     return f'<div style="{SCROLLS}">{text}</div>'

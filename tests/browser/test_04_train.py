@@ -20,7 +20,7 @@ def press(widget, name: str) -> None:
 
 def told(widget) -> str:
     """The line that says how the present trial goes."""
-    return widget.locator(".widget-html-content", has_text="Trial ").first.inner_text()
+    return widget.locator(".widget-html-content", has_text="Trial ").first.text_content()
 
 
 def wait_for_words(notebook, widget, words: str, seconds: float = 120) -> float:
@@ -33,7 +33,7 @@ def wait_for_words(notebook, widget, words: str, seconds: float = 120) -> float:
 
 
 def rows(widget) -> list[str]:
-    return widget.locator("tbody tr").all_inner_texts()
+    return widget.locator("tbody tr").all_text_contents()
 
 
 def wait_for_rows(notebook, widget, count: int) -> list[str]:
@@ -142,7 +142,7 @@ def test_train_live(open_notebook):
     # The commands, as text.
     press(widget, "Show the commands")
     widget.get_by_text("imgclf run 04_train").wait_for()
-    commands = widget.locator("pre").all_inner_texts()
+    commands = widget.locator("pre").all_text_contents()
     assert commands[0].startswith("imgclf train --limit 2000 ")
     assert "--learning_rate 0.1" in commands[0]
     assert "-p learning_rate 0.1" in commands[1]

@@ -221,8 +221,8 @@ def slow(tiny) -> Experiment:
 
 class TestRival:
     def test_better_ones_pass_in_any_form(self, slow):
-        better = slow.replace(learning_rate=0.02)
-        for answer in (better, {"learning_rate": 0.02}, train(better, progress="none")):
+        better = slow.replace(learning_rate=0.005)
+        for answer in (better, {"learning_rate": 0.005}, train(better, progress="none")):
             said = judge(exercises.rival, answer, slow, 0.001)
             assert "You changed learning rate" in said
             assert "larger than the noise" in said
