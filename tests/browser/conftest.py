@@ -43,6 +43,7 @@ class Lab:
             "IPYTHONDIR": str(home / "ipython"),
             "IMGCLF_HOME": str(home),
             "IMGCLF_DATA": str(ROOT / "data"),
+            "IMGCLF_MODELS": str(home / "models"),
         }
         self.log = home / "lab.log"
         with self.log.open("w") as log:
