@@ -14,6 +14,7 @@ import pandas as pd
 import papermill
 import pytest
 
+from imgclf_lib.exercises.course import exercises_of, write_copies
 from imgclf_lib.experiment import Experiment
 
 ROOT = Path(__file__).parent.parent
@@ -176,6 +177,30 @@ class TestCourse:
         page.close()
         assert {address.partition(":")[0] for address in asked} <= {"file", "data"}
         assert complaints == []
+
+    def test_every_solution_is_right_in_its_notebook(
+        self, course: tuple[Path, dict[str, str]], tmp_path: Path
+    ) -> None:
+        """The instructor's copies, in which every exercise is answered, run to the end."""
+        copies = write_copies(NOTEBOOKS, tmp_path / "copies", "keep")
+        words = ["run", *map(str, copies), "--out", str(tmp_path / "report")]
+        done = subprocess.run(
+            [sys.executable, "-m", "imgclf_lib", *words],
+            env=course[1],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-5000:]
+        for copied in copies:
+            said = [
+                output.data["text/plain"]
+                for cell in cells(tmp_path / "report" / "notebooks" / copied.name, "code")
+                if "exercise" in cell.metadata.get("tags", [])
+                for output in cell.outputs
+                if "data" in output
+            ]
+            assert [each[:8] for each in said] == ["✓ Right."] * len(exercises_of(copied.stem))
 
     def test_stored_outputs_are_still_true(self, course: tuple[Path, dict[str, str]]) -> None:
         """nbval runs every notebook again and compares the cells tagged for it."""

@@ -170,6 +170,11 @@ class Notebook:
         row = widget.locator(".widget-inline-hbox", has_text=label).first
         return row.locator(".noUi-handle").first
 
+    def wait_for_value(self, widget, label: str, value: str) -> None:
+        """Wait until the slider with this label shows a value."""
+        row = widget.locator(".widget-inline-hbox", has_text=label).first
+        row.locator(".widget-readout", has_text=value).wait_for()
+
     def drag(self, handle, fraction: float) -> None:
         """Drag the handle of a slider by mouse to a fraction of its way."""
         handle.scroll_into_view_if_needed()
