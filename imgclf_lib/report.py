@@ -121,7 +121,7 @@ def _page(outcome: Outcome) -> str:
 
 def _index(outcomes: Sequence[Outcome], about: str) -> str:
     cards = []
-    for outcome in outcomes:
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.notebook):  # in reading order
         picture, text = outcome.picture
         image = (
             f'<img src="data:image/png;base64,{picture}" alt="{html.escape(text, quote=True)}">'

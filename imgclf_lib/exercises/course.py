@@ -4,7 +4,6 @@ import ast
 import copy
 import importlib
 import importlib.util
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,23 +90,33 @@ def _changed(cell: Any, known: dict[str, Exercise], keep: bool) -> list[Any]:
         return [cell]
     cell = copy.deepcopy(cell)
     cell.outputs, cell.execution_count = [], None
-    lines = cell.source.splitlines()
     if not keep:
+        lines = cell.source.splitlines()
         cell.source = "\n".join(each for each in lines if ".solution()" not in each)
         return [cell]
     call = _check_in(cell.source)
-    words = ast.unparse(call.func).split(".")
-    exercise = known[words[-2]]
+    exercise = known[ast.unparse(call.func).split(".")[-2]]
     answer, *facts = map(ast.unparse, call.args)
-    imports = [each for each in lines if re.match(r"(from|import) ", each)]
+    given = [  # what the cell holds besides the open answer and its check
+        ast.get_source_segment(cell.source, node) or ""
+        for node in ast.parse(cell.source).body
+        if not _defines(node, answer) and ast.unparse(node) != ast.unparse(call)
+    ]
     solved = f"{answer} = {exercise.solve.__name__}({', '.join(facts)})"
     cell.source = "\n".join(
-        [*imports, *([""] if imports else []), exercise.source, "\n", solved, ast.unparse(call)]
+        [*given, *([""] if given else []), exercise.source, "\n", solved, ast.unparse(call)]
     )
     # The stored copy stays a valid notebook: the explanation is a cell with its own name.
     why = nbformat.v4.new_markdown_cell(f"**Solution.** {exercise.explanation}")
     why.id = f"{cell.id}-solution"[:64]
     return [cell, why]
+
+
+def _defines(node: ast.stmt, name: str) -> bool:
+    """Whether a line such as ``answer = ...`` or ``def answer(): ...`` gives a name its meaning."""
+    if isinstance(node, ast.Assign):
+        return name in map(ast.unparse, node.targets)
+    return isinstance(node, ast.FunctionDef) and node.name == name
 
 
 def _check_in(source: str) -> ast.Call:
