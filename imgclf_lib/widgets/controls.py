@@ -1,6 +1,7 @@
 """Controls made from the fields of an experiment: their kind, range and help come from there."""
 
 import html
+import math
 import typing
 from collections.abc import Sequence
 from dataclasses import fields
@@ -87,8 +88,8 @@ def make_control(name: str, value: Any) -> ipywidgets.Widget:
         return ipywidgets.FloatLogSlider(
             value=value,
             base=10,
-            min=-5,
-            max=0,
+            min=math.floor(math.log10(low)),
+            max=math.ceil(math.log10(high)),
             step=0.25,
             readout_format=".2g",
             continuous_update=False,

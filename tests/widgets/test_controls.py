@@ -42,6 +42,12 @@ def test_both_ends_of_every_slider_are_allowed(name: str) -> None:
 def test_values_outside_the_usual_range_widen_it() -> None:
     assert make_control("epochs", 400).value == 400
     assert make_control("dropout", 0.95).value == 0.95
+    assert make_control("learning_rate", 10.0).value == 10.0
+    assert make_control("learning_rate", 1e-7).value == 1e-7
+    assert (make_control("learning_rate", 0.001).min, make_control("learning_rate", 1).max) == (
+        -5,
+        0,
+    )
     assert make_control("batch_size", 100).value == 100
     assert make_control("filters", (7, 13)).value == (7, 13)
 
