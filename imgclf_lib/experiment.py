@@ -39,6 +39,13 @@ class Experiment:
         0.15, "share of the images kept for the final test, where none are given", 0.01, 0.5
     )
     split_seed: int = _field(0, "seed of the splits", 0, 2**31 - 1)
+    fixes: str = _field("", "CSV of corrections to a folder, from imgclf audit --fix-list")
+    group: str = _field(
+        "", "regular expression: files whose paths match alike stay together in one split"
+    )
+    class_folders: Literal["top", "nested"] = _field(
+        "top", "top: the first folder names the class; nested: every folder with images does"
+    )
     # Preprocessing and augmentation
     scaling: Literal["unit", "standardize", "none"] = _field(
         "unit", "pixels to 0..1, to mean 0 and deviation 1 a channel, or left as 0..255"
@@ -66,6 +73,14 @@ class Experiment:
     activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh", "sigmoid"] = _field(
         "relu", "activation function"
     )
+    # Transfer learning
+    backbone: str = _field(
+        "",
+        "pretrained network in place of filters: efficientnet_lite0, or a keras.applications name",
+    )
+    backbone_weights: str = _field("imagenet", "imagenet, random, or a file of weights")
+    fine_tune_epochs: int = _field(0, "further epochs in which the backbone learns too", 0, 10_000)
+    fine_tune_learning_rate: float = _field(1e-4, "learning rate of those epochs", 1e-7, 10.0)
     # Training
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = _field("adam", "optimiser")
     learning_rate: float = _field(0.001, "learning rate, or the peak of the schedule", 1e-7, 10.0)
@@ -76,6 +91,9 @@ class Experiment:
     label_smoothing: float = _field(0.0, "share of each label spread over all classes", 0.0, 0.5)
     class_weights: Literal["none", "balanced"] = _field(
         "none", "balanced gives every class the same total weight in the loss"
+    )
+    sampling: Literal["shuffle", "balanced"] = _field(
+        "shuffle", "balanced shows every class equally often in an epoch, rare images repeatedly"
     )
     epochs: int = _field(5, "passes over the training images", 1, 10_000)
     batch_size: int = _field(128, "images in one training step", 1, 65_536)
@@ -158,7 +176,7 @@ def _checked(each: dataclasses.Field, kind: Any, experiment: Experiment) -> Any:
             raise InputError(where, allowed=", ".join(choices), received=value)
         return value
     if kind is str:
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not (value or each.default == ""):
             raise InputError(where, allowed="a text that is not empty", received=value)
         return value
     several = isinstance(kind, types.GenericAlias)

@@ -21,12 +21,16 @@ from imgclf_lib.exercises.exercise import Exercise
 FOLDER = Path(imgclf_lib.__file__).parent
 # An import may only point to a module that stands earlier: data flows downwards.
 ORDER = [
-    *("errors", "paths", "experiment", "backend", "datasets", "pixels", "progress", "catalog"),
-    *("cache", "data", "preprocess", "model", "network_plan", "fitting", "runs", "recorder"),
+    *("errors", "paths", "experiment", "backend", "datasets", "pixels", "drawings", "progress"),
+    *("defects", "similar", "archives", "catalog", "fixes", "splits", "decoding"),
+    *("cache", "data", "preprocess", "torch_files", "efficientnet_lite", "backbones"),
+    *("model", "network_plan", "fitting", "runs", "recorder", "features", "transfer"),
     *("train", "trials"),
     "recipes",
     *("search", "evaluate", "selective", "confusions"),
-    *("predict", "baselines", "explore", "figures", "plots", "result_plots", "search_plots"),
+    *("predict", "baselines", "explore", "findings", "label_errors", "leakage", "audit"),
+    *("glyphs", "figures", "plots", "audit_plots", "transfer_plots", "result_plots"),
+    "search_plots",
     "search_words",
     *("network_plots", "cell_plots", "evaluation_figures"),
     *("headline", "doctor"),
@@ -34,7 +38,7 @@ ORDER = [
     *("widgets.live_training", "widgets.image_explorer", "widgets.augmentation_preview"),
     *("widgets.network_designer", "widgets.confusion_explorer", "widgets.sketch"),
     *("widgets.upload", "widgets.try_it"),
-    *("widgets.ranges", "widgets.tuner"),
+    *("widgets.ranges", "widgets.tuner", "widgets.finding_walk", "widgets.transfer_bench"),
     "exercises.exercise",
     *("exercises.start_here", "exercises.explore_data"),
     *("exercises.split_judge", "exercises.preprocess"),
@@ -42,9 +46,11 @@ ORDER = [
     *("exercises.build_model", "exercises.loss_judge"),
     *("exercises.training_judge", "exercises.train", "exercises.evaluate"),
     *("exercises.prediction_judge", "exercises.predict"),
-    *("exercises.search_judge", "exercises.tune", "exercises.course"),
+    *("exercises.search_judge", "exercises.tune"),
+    *("exercises.own_images_judge", "exercises.own_images"),
+    *("exercises.transfer_judge", "exercises.transfer", "exercises.course"),
     *("engine", "report", "suite", "lab"),
-    *("words", "commands", "course_commands", "cli", "__main__"),
+    *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
 ]
 MODULES = sorted(
     ".".join(path.relative_to(FOLDER).with_suffix("").parts)
