@@ -122,20 +122,18 @@ def sort_images(
     return pd.DataFrame({**columns, "path": part.paths[rows[order]]})
 
 
-def captions(images: pd.DataFrame, longest: int = 12) -> list[str]:
-    """Two short lines for each image: its class, and what it is sorted by.
+def captions(images: pd.DataFrame) -> list[str]:
+    """Two lines for each image: its class, and what it is sorted by.
 
     Args:
         images: Rows as from ``sort_images``.
-        longest: Characters that are kept of a class name.
 
     Returns:
-        A text an image.
+        A text an image; ``plots.image_grid`` shortens names that are long.
     """
     form = ",d" if images["value"].dtype.kind == "i" else ",.1f"
     names = (" ".join(str(name).split()) for name in images["label"])
-    short = (name if len(name) <= longest else name[: longest - 1] + "…" for name in names)
-    return [f"{name}\n{value:{form}}" for name, value in zip(short, images["value"], strict=True)]
+    return [f"{name}\n{value:{form}}" for name, value in zip(names, images["value"], strict=True)]
 
 
 def find_copies(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from imgclf_lib.glyphs import cut, fit_text, readable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DOTS_PER_INCH = 100
+NOTHING = "\u200b"  # a space without width
 MOST_COLORS = 1000  # a drawing of more colours holds colour photographs, and keeps them all
 
 
@@ -48,14 +51,14 @@ def plain(text: object, longest: int = 40) -> str:
 
     Args:
         text: Anything; class names and file names are not to be trusted.
-        longest: Characters that are kept of each line.
+        longest: Columns that are kept of each line.
 
     Returns:
-        The text without Matplotlib's mathematical mark-up.
+        The text without Matplotlib's mark-up.
     """
     lines = str(text).replace("\r", " ").split("\n")
-    short = (line if len(line) <= longest else line[: longest - 1] + "…" for line in lines)
-    return "\n".join(short).replace("$", r"\$")
+    short = "\n".join(cut(readable(line), longest) for line in lines).replace("$", r"\$")
+    return f"{NOTHING}{short}" if short.startswith("_") else short  # else no legend shows it
 
 
 def png(drawing: Axes | Figure) -> bytes:
@@ -69,6 +72,7 @@ def png(drawing: Axes | Figure) -> bytes:
     """
     figure = drawing if isinstance(drawing, Figure) else drawing.get_figure(root=True)
     assert figure is not None
+    fit_text(figure)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
     image = Image.open(drawn).convert("RGB")

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
+from imgclf_lib.glyphs import short_names
 
 MOST_NAMES = 40  # more class names than this are not written along an axis
+COLUMN = 0.07  # inches that a letter of small print takes
 
 
 def image_grid(
@@ -40,10 +42,14 @@ def image_grid(
     """
     columns = max(1, min(columns, len(images)))
     lines = -(-len(images) // columns)
+    titles = _fitting(titles, max(10, int(size / COLUMN)))  # no wider than an image
+    rows = _fitting(rows, 24)
     lettering = 0.22 * (1 + max((str(each).count("\n") for each in titles), default=0))
     height = lines * (size + (lettering if titles else 0.03)) + (0.35 if title else 0)
     # A single image is narrower than its title.
-    width = max(columns * (size + 0.06) + (0.9 if rows else 0), 0.08 * len(title))
+    longest = max((len(line) for text in rows for line in text.split("\n")), default=0)
+    room = max(0.9, COLUMN * longest) if rows else 0
+    width = max(columns * (size + 0.06) + room, 0.08 * len(title))
     figure = new_figure(width, height)
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat:
@@ -89,7 +95,7 @@ def bars(
     axes = axes or new_axes(6.5, 0.9 + min(0.26 * max(len(names), 2), 8))
     drawn = axes.barh(range(len(names)), numbers, xerr=errors, color=PALETTE[0], height=0.7)
     if len(names) <= MOST_NAMES:
-        axes.set_yticks(range(len(names)), [plain(name) for name in names])
+        axes.set_yticks(range(len(names)), [plain(name) for name in short_names(names)])
         whole = np.all(numbers == np.round(numbers)) and np.abs(numbers).max(initial=0) >= 2
         axes.bar_label(drawn, fmt="{:,.0f}" if whole else "{:.3f}", padding=4, fontsize=8)
         axes.margins(x=0.14)
@@ -118,7 +124,8 @@ def histogram(
     axes = axes or new_axes()
     everything = np.concatenate([np.asarray(each, dtype=float) for each in values.values()])
     edges = np.histogram_bin_edges(everything, bins=40)
-    for number, (name, each) in enumerate(values.items()):
+    names = short_names(values)
+    for number, each in enumerate(values.values()):
         axes.hist(
             each,
             bins=edges.tolist(),
@@ -126,7 +133,7 @@ def histogram(
             linewidth=1.8,
             linestyle=("-", "--", ":", "-.")[number % 4],
             color=PALETTE[number % len(PALETTE)],
-            label=plain(name),
+            label=plain(names[number]),
         )
     axes.set(title=plain(title, 100), xlabel=label, ylabel="images")
     axes.spines[["top", "right"]].set_visible(False)
@@ -157,6 +164,7 @@ def scatter(
         The axes.
     """
     axes = axes or new_axes(8, 5)
+    names = short_names(class_names, 30)
     for label in np.unique(labels):
         chosen = points[labels == label]
         axes.scatter(
@@ -167,7 +175,7 @@ def scatter(
             linewidths=0,
             color=PALETTE[label % len(PALETTE)],
             marker=MARKERS[(label // len(PALETTE) + label) % len(MARKERS)],
-            label=plain(class_names[label]),
+            label=plain(names[label]),
         )
     axes.set(title=plain(title, 100), xlabel=axis_labels[0], ylabel=axis_labels[1])
     axes.spines[["top", "right"]].set_visible(False)
@@ -196,7 +204,8 @@ def lines(
         The axes.
     """
     axes = axes or new_axes()
-    for number, (name, (across, up)) in enumerate(curves.items()):
+    names = short_names(curves)
+    for number, (across, up) in enumerate(curves.values()):
         axes.plot(
             across,
             up,
@@ -204,7 +213,7 @@ def lines(
             marker=MARKERS[number % len(MARKERS)] if len(across) <= 30 else None,
             markersize=4,
             color=PALETTE[number % len(PALETTE)],
-            label=plain(name),
+            label=plain(names[number]),
         )
     axes.set(title=plain(title, 100), xlabel=labels[0], ylabel=labels[1])
     if logarithmic:
@@ -216,3 +225,11 @@ def lines(
     if len(curves) > 1:
         axes.legend(frameon=False)
     return axes
+
+
+def _fitting(texts: Sequence[object], longest: int) -> list[str]:
+    """Texts of one or more lines, each line shortened; different lines stay different."""
+    given = [str(text).split("\n") for text in texts]
+    lines = list(dict.fromkeys(line for text in given for line in text))
+    short = dict(zip(lines, short_names(lines, longest), strict=True))
+    return ["\n".join(short[line] for line in text) for text in given]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
+from imgclf_lib.glyphs import short_names
 from imgclf_lib.plots import MOST_NAMES, bars
 
 VALIDATION = ("val_loss", "val_accuracy")
@@ -136,7 +137,7 @@ def confusion_matrix(
     axes.figure.colorbar(drawn, ax=axes, label="share of the true class", shrink=0.75)
     axes.set(title=plain(title, 100), xlabel="predicted class", ylabel="true class")
     if len(matrix) <= MOST_NAMES:
-        names = [plain(name) for name in class_names]
+        names = [plain(name) for name in short_names(class_names, 24)]
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(names)), names)
     if len(matrix) <= MOST_NUMBERS:
@@ -196,7 +197,8 @@ def prediction(
         axes.set(xticks=[], yticks=[], anchor="N")
         axes.set_title(text, fontsize=9)
     best = probabilities.head(top)
-    bars(best.rename(lambda name: f"{name:.14}"), "", "probability", axes=frames[2])
+    best.index = pd.Index(short_names(best.index, 14))
+    bars(best, "", "probability", axes=frames[2])
     frames[2].set(xlim=(0, 1.3), ylim=(top - 0.4, -0.6), xticks=[0, 0.5, 1])
     frames[2].set_title("what it says", fontsize=9)
     figure.suptitle(plain(title, 64), fontsize=10)
