@@ -3,20 +3,26 @@
 Training, evaluation and prediction all decode here, so that they see the same pixels.
 """
 
-import io
-from collections.abc import Sequence
+import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
-from scipy.ndimage import binary_fill_holes, center_of_mass
+from PIL import ExifTags, Image, ImageOps
 
-MAXIMUM_BYTES = 500_000_000  # a larger file is no image that the pixel limit would let through
-MAXIMUM_PIXELS = 89_000_000  # beyond this Pillow speaks of a decompression bomb
+from imgclf_lib.image_files import contained, open_image, read_file
+
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
-DRAWING = 280  # height and width of a drawing before the pixel path makes it small
-INK = 32  # a pixel that differs more than this from the background is part of the thing
+LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class Decoded(NamedTuple):
@@ -27,19 +33,30 @@ class Decoded(NamedTuple):
         width: Width in the file, after its orientation is applied, in pixels.
         height: Height in the file, likewise.
         mode: Pillow's mode of the file: ``L`` grey, ``RGB`` colour, and others.
+        whole: The upright image before it was resized, mode ``L`` or ``RGB``. Of a large JPEG a
+            reduced one, see ``decode``.
+        file: Pillow's image of the file, which names its format and its frames.
+        remark: What is odd about the file although its pixels are fine, or "".
     """
 
     pixels: np.ndarray
     width: int
     height: int
     mode: str
+    whole: Image.Image
+    file: Image.Image
+    remark: str
 
 
 def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize: str) -> Decoded:
     """Decode one image completely and bring it to the size and colours asked for.
 
-    The orientation in its EXIF data is applied, 16-bit and float images are brought to 8 bits
-    without clipping, transparent pixels show a white background, and shrinking is antialiased.
+    The orientation in its EXIF data is applied, other modes are brought to 8 bits as
+    ``to_eight_bits`` says, and shrinking is antialiased. Of an animation the first frame is taken.
+
+    A JPEG of more than twice the size is decoded at 1/2, 1/4 or 1/8 of it, which its format makes
+    cheap, but to at least twice the size in both directions (and 128 pixels), from which it is
+    resized as usual. A Pillow image is taken as it is, in full.
 
     Args:
         source: The bytes of a file, its path, or a Pillow image.
@@ -51,76 +68,107 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
         The pixels and what the file said about itself.
 
     Raises:
-        ValueError: If the image has more than 89 million pixels.
-        OSError: If the data cannot be decoded. Pillow raises other exceptions for some damaged
-            files too, so a caller that goes on with the next file catches ``Exception``.
+        BadImage: If it cannot be decoded, for whatever reason; nothing else is raised for a file.
     """
-    image = open_image(source)
-    mode = image.mode
-    image = ImageOps.exif_transpose(image)
-    width, height = image.size
-    image = to_eight_bits(image).convert("RGB" if channels == 3 else "L")
-    if image.size != (size, size):
-        image = _resize(image, size, resize)
-    pixels = np.asarray(image, "uint8").reshape(size, size, channels)
-    return Decoded(pixels, width, height, mode)
-
-
-def open_image(source: bytes | Path | Image.Image) -> Image.Image:
-    """Open one image without decoding its pixels yet.
-
-    Args:
-        source: The bytes of a file, its path, or a Pillow image.
-
-    Returns:
-        A Pillow image that needs no open file.
-
-    Raises:
-        UnidentifiedImageError: If the data is no image.
-        ValueError: If the file has more than 500 MB, or the image more than 89 million pixels.
-    """
-    if isinstance(source, Image.Image):
-        image = source
-    else:
-        if isinstance(source, Path) and source.stat().st_size > MAXIMUM_BYTES:
-            raise ValueError(f"a file of {source.stat().st_size / 1e6:,.0f} MB is too large")
-        # From memory: Pillow leaves a file open when decoding it fails.
-        raw = source if isinstance(source, bytes) else source.read_bytes()
-        try:
-            image = Image.open(io.BytesIO(raw))
-        except UnidentifiedImageError:  # its message would name an address in memory
-            raise UnidentifiedImageError("this is not an image that Pillow knows") from None
-    if image.width * image.height > MAXIMUM_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are too many to decode safely")
-    return image
+    if isinstance(source, Path):
+        source = read_file(source)
+    with contained(source) as heard:
+        image = source if isinstance(source, Image.Image) else open_image(source)
+        mode, (width, height) = image.mode, image.size
+        if image is not source:
+            _reduce(image, size, resize)
+        image.load()
+        turn, remark = _turn(image)
+        upright = image if turn is None else image.transpose(turn)
+        if turn in tuple(TURNS.values())[3:]:
+            width, height = height, width
+        whole = to_eight_bits(upright)
+        small = whole.convert("RGB" if channels == 3 else "L")
+        if small.size != (size, size):
+            small = _resize(small, size, resize)
+        pixels = np.asarray(small, "uint8").reshape(size, size, channels)
+        remarks = dict.fromkeys([*([remark] if remark else []), *heard])
+        return Decoded(pixels, width, height, mode, whole, image, "; ".join(remarks))
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Bring any mode of Pillow to ``L`` or ``RGB`` with 8 bits a channel.
+    """Bring any mode of Pillow to ``L`` or ``RGB`` with 8 bits a channel, without clipping.
+
+    ========================================  ===================================================
+    integers of 16 bits (``I;16``)            divided by 257, so that dark images stay dark
+    integers of 32 bits (``I``), 0 to 255     as they are
+    integers of 32 bits, 0 to 65535           divided by 257
+    other integers, and floats (``F``)        stretched from their least to their greatest value;
+                                              infinite values become 0 and 255, and NaN 0
+    transparent pixels                        show white
+    palettes, CMYK, YCbCr, LAB, HSV, 1 bit    as Pillow converts them
+    ========================================  ===================================================
+
+    Pillow itself reduces colour of 16 bits a channel to 8 when it decodes.
 
     Args:
         image: An image in any mode.
 
     Returns:
-        The image in mode ``L`` or ``RGB``. Integer images with values above 255 are taken as
-        16-bit; float images are stretched from their own minimum and maximum.
+        The image in mode ``L`` or ``RGB``.
     """
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype("float64")
-        highest = values.max(initial=0)
-        scale = 1 if highest <= 255 and image.mode == "I" else max(65535, highest) / 255
-        return Image.fromarray((values.clip(0) / scale).round().astype("uint8"))
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image).astype("float64"), posinf=0, neginf=0)
-        span = np.ptp(values) or 1
-        return Image.fromarray(((values - values.min()) / span * 255).round().astype("uint8"))
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(below, image).convert("RGB")
-    return (
-        image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
-    )
+    mode = image.mode
+    if mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    if mode.startswith("I"):
+        values = np.asarray(image)
+        least, greatest = int(values.min(initial=0)), int(values.max(initial=0))
+        if least >= 0 and greatest <= 65535:
+            wide = mode != "I" or greatest > 255 or image.format == "PPM"
+            table = (np.arange(65536) / (257 if wide else 1)).round().astype("uint8")
+            return Image.fromarray(table[values])
+        return _stretch(values.astype("float32"))
+    if mode == "F":
+        return _stretch(np.array(image, "float32"))
+    if ("A" in mode and mode != "LAB") or "a" in mode or "transparency" in image.info:
+        image = image.convert("LA") if mode == "La" else image
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        below = Image.new("RGB", image.size, BACKGROUND)
+        below.paste(image, mask=image.getchannel("A"))
+        return below
+    return image.convert("L" if mode == "1" else "RGB")
+
+
+def _stretch(values: np.ndarray) -> Image.Image:
+    """``float32`` array of any values, which is overwritten, to 0 to 255."""
+    finite = values[np.isfinite(values)]
+    least, greatest = (finite.min(), finite.max()) if finite.size else (0, 0)
+    np.nan_to_num(values, copy=False, nan=least, posinf=greatest, neginf=least)
+    half = np.float32(0.5)  # the span of large values may be infinite, half of it is not
+    values *= half
+    values -= least * half
+    values *= 255 / (float(greatest) / 2 - float(least) / 2 or 1)
+    return Image.fromarray(values.round().clip(0, 255).astype("uint8"))
+
+
+def _reduce(image: Image.Image, size: int, how: str) -> None:
+    """Let a JPEG be decoded at a fraction of its size, no less than twice what is needed."""
+    longest, shortest = max(image.size), min(image.size)
+    share = {"pad": longest, "crop": shortest, "squash": shortest}[how] / size / 2
+    share = min(share, longest / LEAST_SIDE)
+    if share >= 2:
+        width, height = (math.ceil(side / share - 1e-9) for side in image.size)
+        image.draft(None, (width, height))
+
+
+def _turn(image: Image.Image) -> tuple[Image.Transpose | None, str]:
+    """How to turn the image upright, and a remark if its EXIF data cannot be read."""
+    value = None
+    try:
+        if "exif" in image.info:  # not getexif(), which keeps a first failure to itself
+            exif = Image.Exif()
+            exif.load(image.info["exif"])
+            value = exif.get(ExifTags.Base.Orientation)
+        if value is None:
+            value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow raises many kinds; the pixels are fine nevertheless
+        return None, "damaged metadata"
+    return TURNS.get(value) if isinstance(value, int) else None, ""
 
 
 def _resize(image: Image.Image, size: int, how: str) -> Image.Image:
@@ -128,93 +176,8 @@ def _resize(image: Image.Image, size: int, how: str) -> Image.Image:
     if how == "crop":
         return ImageOps.fit(image, box, filter)
     if how == "pad":
+        share = size / max(image.size)
+        inner = (max(1, round(image.width * share)), max(1, round(image.height * share)))
         color = BACKGROUND if image.mode == "RGB" else BACKGROUND[0]
-        return ImageOps.pad(image, box, filter, color)
+        return ImageOps.pad(image.resize(inner, filter), box, filter, color)
     return image.resize(box, filter)
-
-
-class Manner(NamedTuple):
-    """How the things on the images of a data set look, so that a drawing can look like them.
-
-    Args:
-        light_on_dark: Whether they are lighter than their background.
-        extent: How much of the frame their longer side takes, 0 to 1.
-        filled: Whether they are areas rather than lines.
-    """
-
-    light_on_dark: bool
-    extent: float
-    filled: bool
-
-
-def manner_of(images: np.ndarray) -> Manner:
-    """Find out how things are shown on images: read from their borders and their ink.
-
-    Args:
-        images: ``uint8`` array of shape ``(n, height, width, channels)``; some hundred are enough.
-
-    Returns:
-        The manner of most of them.
-    """
-    grey = images.mean(-1)
-    border = np.concatenate([grey[:, [0, -1]].ravel(), grey[:, :, [0, -1]].ravel()])
-    background = np.median(border)
-    ink = abs(grey - background) > INK
-    ink = ink[ink.any((1, 2))]
-    if not len(ink):  # every image is as its border
-        return Manner(bool(background < 128), 1.0, False)
-    sides = [ink.any(3 - axis).sum(1) / ink.shape[axis] for axis in (1, 2)]
-    share = ink.mean((1, 2)) / (sides[0] * sides[1])
-    extent = float(np.median(np.maximum(*sides)))
-    return Manner(bool(background < 128), extent, bool(np.median(share) > 0.5))
-
-
-def draw_strokes(
-    strokes: Sequence[Sequence[Sequence[float]]],
-    manner: Manner,
-    brush: float = 0.06,
-) -> Image.Image:
-    """Turn strokes of a pen into a picture like those that a network was trained on.
-
-    The recipe of MNIST: the drawing is enlarged or reduced to the usual size, and its centre of
-    mass is moved to the middle.
-
-    Args:
-        strokes: Each a list of points ``(x, y)``, 0 to 1 from the left and from the top.
-        manner: How the pictures look.
-        brush: Thickness of a line, as a fraction of the frame.
-
-    Returns:
-        Grey Pillow image, 280 pixels high and wide.
-    """
-    ground, ink = (0, 255) if manner.light_on_dark else (255, 0)
-    lines = [np.asarray(stroke, float).reshape(-1, 2) for stroke in strokes if len(stroke)]
-    if not lines:
-        return Image.new("L", (DRAWING, DRAWING), ground)
-    every = np.concatenate(lines)
-    low, high = every.min(0), every.max(0)
-    span = max((high - low).max(), 0.05)  # a dot stays a dot
-    scale = max(manner.extent - brush, 0.1) / span
-    placed = [(each - (low + high) / 2) * scale + 0.5 for each in lines]
-    drawn = _draw(placed, brush, manner.filled)
-    down, across = center_of_mass(drawn)
-    # No further than the frame: nothing may be cut off.
-    room = np.maximum(0.5 - (high - low) * scale / 2 - brush / 2, 0)
-    step = np.clip(0.5 - (np.array([across, down]) + 0.5) / DRAWING, -room, room)
-    drawn = _draw([each + step for each in placed], brush, manner.filled)
-    return Image.fromarray(np.where(drawn, ink, ground).astype("uint8"))
-
-
-def _draw(lines: Sequence[np.ndarray], brush: float, filled: bool) -> np.ndarray:
-    """Where ink is: bool array of shape ``(DRAWING, DRAWING)``."""
-    image = Image.new("1", (DRAWING, DRAWING))
-    pen, width = ImageDraw.Draw(image), max(1, round(brush * DRAWING))
-    for line in lines:
-        points = [tuple(point) for point in line * DRAWING]
-        if filled and len(points) > 2:
-            pen.polygon(points, fill=1)
-        pen.line(points, fill=1, width=width, joint="curve")
-        for x, y in (points[0], points[-1]):  # round ends; a single point is a dot
-            pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=1)
-    drawn = np.asarray(image)
-    return binary_fill_holes(drawn) if filled else drawn

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image
 
-from imgclf_lib.catalog import image_suffixes
 from imgclf_lib.errors import InputError
 from imgclf_lib.evaluate import predict_probabilities
-from imgclf_lib.pixels import decode, open_image, to_eight_bits
+from imgclf_lib.formats import image_suffixes
+from imgclf_lib.image_files import BadImage
+from imgclf_lib.pixels import decode
 from imgclf_lib.progress import progress_bar
 from imgclf_lib.runs import Run
 
@@ -25,7 +26,8 @@ class Predictions(NamedTuple):
     Args:
         table: A row for each file and rank with the columns ``path``, ``rank`` (1 is the most
             probable), ``class`` and ``probability``.
-        problems: A row for each file that could not be decoded: ``path`` and ``problem``.
+        problems: A row for each file that could not be decoded: ``path`` and ``problem``, in the
+            words of the audit.
     """
 
     table: pd.DataFrame
@@ -70,11 +72,10 @@ def predict_image(
     """
     size, _, channels = run.environment["image_shape"]
     try:
-        image = open_image(source)
-        seen = decode(image, size, channels, run.experiment.resize).pixels
-        whole = to_eight_bits(ImageOps.exif_transpose(image))
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise InputError(f"{name} cannot be decoded: {_reason(error, source)}") from error
+        decoded = decode(source, size, channels, run.experiment.resize)
+    except BadImage as error:
+        raise InputError(f"{name} cannot be decoded: {error}") from error
+    seen, whole = decoded.pixels, decoded.whole.copy()
     whole.thumbnail((LONGEST_VIEW, LONGEST_VIEW))
     probabilities = predict_probabilities(run.model, seen[np.newaxis])[0]
     best = np.argsort(-probabilities, kind="stable")
@@ -111,8 +112,8 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
             try:
                 pixels.append(decode(path, size, channels, run.experiment.resize).pixels)
                 paths.append(str(path))
-            except Exception as error:  # one broken file must not end the program
-                problems.append((str(path), _reason(error, path)))
+            except BadImage as error:
+                problems.append((str(path), str(error)))
         if paths:
             probabilities = predict_probabilities(model, np.stack(pixels))
             for name, each in zip(paths, probabilities, strict=True):
@@ -126,12 +127,6 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
         pd.DataFrame(rows, columns=["path", "rank", "class", "probability"]),
         pd.DataFrame(problems, columns=["path", "problem"]),
     )
-
-
-def _reason(error: Exception, source: object) -> str:
-    """Why an image could not be decoded, without the path that is named beside it anyway."""
-    reason = str(error).replace(repr(str(source)), "").strip()
-    return f"{type(error).__name__}: {reason}"
 
 
 def _files(images: Sequence[str | Path]) -> list[Path]:

@@ -21,14 +21,18 @@ from imgclf_lib.exercises.exercise import Exercise
 FOLDER = Path(imgclf_lib.__file__).parent
 # An import may only point to a module that stands earlier: data flows downwards.
 ORDER = [
-    *("errors", "paths", "experiment", "backend", "datasets", "pixels", "drawings", "progress"),
-    *("defects", "similar", "archives", "catalog", "fixes", "splits", "decoding"),
-    *("cache", "data", "preprocess", "torch_files", "efficientnet_lite", "backbones"),
+    *("errors", "paths", "experiment", "backend", "datasets", "pillow_warnings", "formats"),
+    *("image_files", "pixels", "inspection", "drawings", "progress", "defect_files"),
+    *("defects", "near_hashes", "similar", "archives", "catalog", "file_lists", "sources", "fixes", "splits"),
+    "decoding",
+    *("weight_files", "torch_files", "efficientnet_lite", "backbones"),
+    *("cache_folders", "cache", "data", "preprocess"),
     *("model", "network_plan", "fitting", "runs", "recorder", "features", "transfer"),
     *("train", "trials"),
     "recipes",
     *("search", "evaluate", "selective", "confusions"),
-    *("predict", "baselines", "explore", "findings", "label_errors", "leakage", "audit"),
+    *("predict", "baselines", "explore", "findings", "file_findings"),
+    *("class_findings", "twins", "label_errors", "leakage", "audit", "audit_words"),
     *("glyphs", "figures", "plots", "audit_plots", "transfer_plots", "result_plots"),
     "search_plots",
     "search_words",
@@ -224,7 +228,7 @@ def public_things() -> Iterator[tuple[str, object]]:
     """Every public function, class and method that the library itself defines."""
     for module_name in MODULES:
         # The docstrings of commands are their help texts, and tested with the command line.
-        if module_name in ("__main__", "commands", "course_commands"):
+        if module_name in ("__main__", "commands", "course_commands", "data_commands"):
             continue
         module = importlib.import_module(f"imgclf_lib.{module_name}")
         # The solutions of exercises are shown to learners: one line of docstring is enough.

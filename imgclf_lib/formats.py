@@ -1,0 +1,196 @@
+"""What a file holds, told from its bytes: the formats that are read, and the others by name."""
+
+import io
+from functools import cache
+
+from PIL import Image, UnidentifiedImageError
+
+# What Pillow decodes by itself. Left out on purpose: formats that start another program (EPS), that
+# open a file inside the file (IPTC), that have no signature and would take any bytes (SPIDER, IMT,
+# PCD), that unpack without a bound (FITS), and those that Pillow only names.
+READ = (
+    *("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "CUR"),
+    *("ICNS", "PSD", "DDS", "QOI", "SGI", "PCX", "DCX", "FLI", "DIB", "SUN", "MSP", "PIXAR"),
+    *("XBM", "XPM", "XVTHUMB", "BLP", "FTEX", "GBR", "MCIDAS", "IM", "TGA"),
+)
+# Endings of pictures that Pillow does not know.
+MORE_SUFFIXES = (".heic", ".heif", ".jxl", ".svg", ".dcm", ".psb", ".raw")
+CONTENT = "its content is {}"
+HEIC = "HEIC photos are not read; convert them to JPEG"
+OTHERS = (  # where, signature, kind of problem, words
+    (0, b"%!PS", "unsupported format", "EPS and PostScript are not read; export it as PNG"),
+    (0, b"\xc5\xd0\xd3\xc6", "unsupported format", "EPS is not read; export it as PNG"),
+    (0, b"\xd7\xcd\xc6\x9a", "unsupported format", "WMF is not read; export it as PNG"),
+    (40, b" EMF", "unsupported format", "EMF is not read; export it as PNG"),
+    (0, b"\xff\x0a", "unsupported format", "JPEG XL is not read; convert it to JPEG or PNG"),
+    (4, b"JXL \r\n\x87\n", "unsupported format", "JPEG XL is not read; convert it to JPEG or PNG"),
+    (128, b"DICM", "unsupported format", "DICOM is not read; export it as PNG"),
+    (0, b"SIMPLE  =", "unsupported format", "FITS is not read; export it as TIFF"),
+    (0, b"\x89HDF\r\n\x1a\n", "unsupported format", "HDF5 is not read; export its images as PNG"),
+    (0, b"BUFR", "unsupported format", "BUFR is not read"),
+    (0, b"GRIB", "unsupported format", "GRIB is not read"),
+    (0, b"\x00\x00\x01\xb3", "unsupported format", "MPEG videos are not read; export frames"),
+    (0, b"\x00\x00\x01\xba", "unsupported format", "MPEG videos are not read; export frames"),
+    (0, b"%PDF", "not an image", CONTENT.format("a PDF document")),
+    (0, b"PK\x03\x04", "not an image", CONTENT.format("a zip archive (or an office document)")),
+    (0, b"PK\x05\x06", "not an image", CONTENT.format("an empty zip archive")),
+    (0, b"\x1f\x8b", "not an image", CONTENT.format("gzip data")),
+    (0, b"7z\xbc\xaf\x27\x1c", "not an image", CONTENT.format("a 7z archive")),
+    (0, b"Rar!\x1a\x07", "not an image", CONTENT.format("a RAR archive")),
+    (0, b"BZh", "not an image", CONTENT.format("bzip2 data")),
+    (0, b"\xfd7zXZ\x00", "not an image", CONTENT.format("xz data")),
+    (257, b"ustar", "not an image", CONTENT.format("a tar archive")),
+    (0, b"\x1aE\xdf\xa3", "not an image", CONTENT.format("a video (Matroska or WebM)")),
+    (8, b"AVI ", "not an image", CONTENT.format("a video (AVI)")),
+    (8, b"WAVE", "not an image", CONTENT.format("sound (WAV)")),
+    (0, b"OggS", "not an image", CONTENT.format("sound or video (Ogg)")),
+    (0, b"ID3", "not an image", CONTENT.format("sound (MP3)")),
+    (0, b"\x7fELF", "not an image", CONTENT.format("a program")),
+    (0, b"\x93NUMPY", "not an image", CONTENT.format("a NumPy array")),
+    (0, b"SQLite format 3", "not an image", CONTENT.format("an SQLite database")),
+    (0, b"\x00\x05\x16\x07", "not an image", CONTENT.format("a side file of macOS")),
+    (0, b"\x00\x00\x00\x01Bud1", "not an image", CONTENT.format("a folder view of macOS")),
+    (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
+    (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
+)
+CUT_WORDS = ("truncated", "end of file", "end-of-file", "eof", "not enough", "incomplete")
+UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
+LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
+
+
+@cache
+def image_suffixes() -> dict[str, str]:
+    """The file name endings of images.
+
+    Returns:
+        Name of the format by ending, in lower case with the dot: those that Pillow opens, also if
+        this library does not read them, and a few more of pictures that nothing here reads.
+    """
+    Image.init()
+    known = {
+        ending: kind
+        for ending, kind in Image.registered_extensions().items()
+        if kind in Image.OPEN or kind == "MPO"
+    }
+    return {**dict.fromkeys(MORE_SUFFIXES, "other"), **known}
+
+
+def format_of(raw: bytes) -> str:
+    """The format that the first bytes of a file promise.
+
+    Args:
+        raw: The bytes of the file.
+
+    Returns:
+        One of ``READ``, or "" if they promise none of these.
+    """
+    Image.init()
+    for name in READ:
+        accept = Image.OPEN[name][1] if name in Image.OPEN else None
+        if accept is not None and accept(raw[:16]):
+            return name
+    return ""
+
+
+def explain(error: Exception, raw: bytes) -> tuple[str, str]:
+    """The true reason why bytes did not become an image.
+
+    Args:
+        error: What decoding raised.
+        raw: The bytes of the file; empty if they are not known.
+
+    Returns:
+        A kind of problem (``too large``, ``unsupported format``, ``not an image``, ``truncated``
+        or ``damaged``), and what exactly.
+    """
+    if isinstance(error, MemoryError):
+        return "too large", "decoding it needs more memory than there is"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "too large", _words(error)
+    name = format_of(raw)
+    if raw and (other := _other(raw, name)):
+        return other
+    if isinstance(error, UnidentifiedImageError):
+        if not name:
+            return "not an image", CONTENT.format("of no kind of image that Pillow knows")
+        error = _error_of(name, raw)
+    words = _words(error)
+    detail = f"{name}: {words}" if name else words
+    if any(word in words.lower() for word in LARGE_WORDS):
+        return "too large", detail
+    if is_cut(raw, name) or any(word in words.lower() for word in CUT_WORDS):
+        return "truncated", detail
+    if any(word in words.lower() for word in UNREAD_WORDS):
+        return "unsupported format", detail
+    return "damaged", detail
+
+
+def is_cut(raw: bytes, name: str) -> bool:
+    """Whether the end of a file is missing, by the marks of its format.
+
+    Args:
+        raw: The bytes of the file.
+        name: Its format, one of ``READ``.
+
+    Returns:
+        True if the end is surely missing; False if it is there, or the format cannot tell.
+    """
+    if name == "JPEG":
+        return b"\xff\xd9" not in raw[-4096:]
+    if name == "PNG":
+        return b"IEND" not in raw[-4096:]
+    if name == "GIF":
+        return not raw.rstrip(b"\0").endswith(b";")
+    if name == "WEBP":
+        return int.from_bytes(raw[4:8], "little") + 8 > len(raw)
+    if name == "BMP":
+        return int.from_bytes(raw[2:6], "little") > len(raw)
+    if name == "TIFF":
+        order = "little" if raw[:2] == b"II" else "big"
+        return int.from_bytes(raw[4:8], order) + 2 > len(raw)  # type: ignore[arg-type]
+    if name in ("AVIF", "JPEG2000") and raw[4:8] in (b"ftyp", b"jP  "):
+        place = 0
+        while 0 <= place < len(raw):  # boxes, one after the other, each with its length
+            length = int.from_bytes(raw[place : place + 4], "big")
+            if length < 8:  # the last box reaches to the end
+                return False
+            place += length
+        return place > len(raw)
+    return False
+
+
+def _other(raw: bytes, name: str) -> tuple[str, str] | None:
+    """What the content is, if it is surely something else than an image that is read."""
+    for where, signature, problem, words in OTHERS:
+        if raw[where : where + len(signature)] == signature and name != "WEBP":
+            return problem, words
+    if raw[4:8] == b"ftyp" and raw[8:12] not in (b"avif", b"avis"):
+        if raw[8:11] in (b"hei", b"hev") or raw[8:12] in (b"mif1", b"msf1"):
+            return "unsupported format", HEIC
+        return "not an image", CONTENT.format("a video (MP4 or QuickTime)")
+    if not raw.strip(b"\0"):
+        return "not an image", CONTENT.format("nothing but zero bytes")
+    start = raw[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in start and start.startswith(b"<"):
+        return "unsupported format", "SVG drawings are not read; export it as PNG"
+    if start.startswith((b"<!doctype html", b"<html")) or b"<html" in start[:512]:
+        page = "an HTML page, often the error page of a failed download"
+        return "not an image", CONTENT.format(page)
+    if name not in ("PPM", "XPM", "XBM") and all(9 <= each < 127 for each in raw[:512]):
+        return "not an image", CONTENT.format("text")
+    return None
+
+
+def _error_of(name: str, raw: bytes) -> Exception:
+    """What the reader of one format says; ``Image.open`` keeps it to itself."""
+    try:
+        Image.OPEN[name][0](io.BytesIO(raw), "")
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        return error
+    return ValueError("it cannot be read")
+
+
+def _words(error: Exception) -> str:
+    """The message of an error in one line, without addresses in memory."""
+    words = " ".join(str(error).split()).partition(" <_io.")[0]
+    return words[:300] or type(error).__name__
