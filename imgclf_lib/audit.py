@@ -1,0 +1,130 @@
+"""What is wrong with a data set: everything that can be found, in one table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imgclf_lib.cache import inspect_data
+from imgclf_lib.class_findings import class_findings
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.file_findings import file_findings
+from imgclf_lib.findings import sort_findings
+from imgclf_lib.fixes import COLUMNS, read_fixes
+from imgclf_lib.twins import twin_findings
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """A data set, and what was found about it.
+
+    Args:
+        name: Known name, or the name of the folder, list or archive.
+        place: The known name, or the whole path of the folder, list or archive.
+        experiment: What said which data.
+        table: A row a file, with the columns of ``catalog.COLUMNS``; splits as they were given.
+        findings: A row a finding, with the columns ``severity``, ``problem`` (a kind of
+            ``findings.FINDINGS``), ``path``, ``detail``, ``related`` (tuple of other paths),
+            ``action`` and ``label`` (what is suggested); most severe first.
+        images: ``uint8`` array of shape ``(m, size, size, channels)``: the used images.
+        places: ``int64`` array of shape ``(n,)``: for each row of the table its place in
+            ``images``, or -1.
+        leakage: What leaked images do to a score; None if it was not asked for or none leaks.
+    """
+
+    name: str
+    place: str
+    experiment: Experiment
+    table: pd.DataFrame
+    findings: pd.DataFrame
+    images: np.ndarray
+    places: np.ndarray
+    leakage: Any = None
+
+    @property
+    def files(self) -> int:
+        """How many files there are."""
+        return len(self.table)
+
+    @property
+    def accepted(self) -> int:
+        """How many of them are used."""
+        return int((self.table["problem"] == "").sum())
+
+    @property
+    def rejected(self) -> int:
+        """How many of them are not used."""
+        return self.files - self.accepted
+
+    def picture(self, path: str) -> np.ndarray | None:
+        """The decoded image of a file.
+
+        Args:
+            path: As in the table.
+
+        Returns:
+            ``uint8`` array of shape ``(size, size, channels)``; None if the file is not used.
+        """
+        rows = np.flatnonzero((self.table["path"] == path).to_numpy())
+        known = self.places[rows][self.places[rows] >= 0]
+        return self.images[known[0]] if len(known) else None
+
+
+def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = False) -> Audit:
+    """Look at every file of a data set. Nothing in the folder is changed.
+
+    Args:
+        experiment: Its data fields say which files.
+        label_errors: Whether to look for labels that are probably wrong, which trains networks;
+            never among test images.
+        leakage: Whether to measure what images do that are in more than one split.
+
+    Returns:
+        The files and the findings.
+
+    Raises:
+        InputError: If the data does not exist, or what was asked for cannot be measured.
+    """
+    found = inspect_data(experiment)
+    table = found.table.reset_index(drop=True)
+    folder = Path(found.place)
+    parts = [
+        file_findings(table, found.images, found.places, experiment.resize == "pad"),
+        class_findings(table, folder if folder.is_dir() else None),
+        twin_findings(table, found.pairs),
+    ]
+    findings = sort_findings(parts)
+    leak = None
+    return Audit(
+        found.name, found.place, experiment, table, findings, found.images, found.places, leak
+    )
+
+
+def suggest_fixes(found: Audit) -> pd.DataFrame:
+    """The findings as a fix list: a cautious proposal that a person goes through.
+
+    Suggested is ``exclude`` where a file cannot be read or is there twice, and ``keep`` for all
+    that needs eyes. What the audit's own fix list said stays as it was.
+
+    Args:
+        found: An audit.
+
+    Returns:
+        A row a file, sorted as the findings are, with the columns ``path``, ``action``,
+        ``label``, ``group``, ``problem`` and ``detail``.
+    """
+    rows = found.findings[found.findings["action"] != ""]
+    joined = rows.groupby("path", sort=False).agg(
+        action=("action", lambda each: "exclude" if (each == "exclude").any() else "keep"),
+        label=("label", "max"),
+        problem=("problem", "; ".join),
+        detail=("detail", "; ".join),
+    )
+    known = found.table.drop_duplicates("path").set_index("path")["group"]
+    table = joined.assign(group=known.reindex(joined.index).fillna("")).reset_index()
+    if found.experiment.fixes:
+        earlier = read_fixes(found.experiment.fixes)
+        table = pd.concat([earlier, table]).drop_duplicates("path").fillna("")
+    return table[list(COLUMNS)].reset_index(drop=True)
