@@ -1,13 +1,20 @@
-"""A folder of images as a table: every file a row, accepted or with its reason, and its split."""
+"""Every file of a data set as a row of a table: its class, its split, or why it is not used.
+
+Nothing is opened here: pixels are looked at later, once.
+"""
 
 import os
+import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from imgclf_lib.errors import InputError
+from imgclf_lib.formats import image_suffixes
+from imgclf_lib.inspection import CONTENT_PROBLEMS
 
 SPLITS = ("train", "val", "test")
 SPLIT_FOLDERS = {
@@ -15,147 +22,176 @@ SPLIT_FOLDERS = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-COLUMNS = ["path", "label", "split", "width", "height", "mode", "hash", "problem"]
+COLUMNS = [
+    *("path", "label", "split", "group", "width", "height", "mode"),
+    *("hash", "pixel_hash", "perceptual_hash", "brightness", "sharpness", "problem", "detail"),
+]
+TEXTS = [name for name in COLUMNS if name not in ("width", "height", "brightness", "sharpness")]
+PROBLEMS = {
+    **CONTENT_PROBLEMS,
+    "hidden": "The file or one of its folders is hidden: its name begins with a dot.",
+    "no class": "The file is not inside a class folder, or the list gives it no label.",
+    "link": "A link to a folder leads in a circle.",
+    "bad name": "The name of the file is not valid text. Rename it.",
+    "unsafe": "A member of an archive that was not unpacked, because that could do harm.",
+    "missing": "The list names a file that is not there.",
+    "repeated": "The list names this file a second time.",
+    "excluded": "The fix list leaves this file out.",
+}
 
 
-def list_images(folder: str | Path) -> pd.DataFrame:
+class Listing(NamedTuple):
+    """The files of a data set, none of them opened yet.
+
+    Args:
+        root: The folder that the paths are relative to.
+        table: A row a file, sorted by path, with the columns ``path``, ``label``, ``split``,
+            ``group``, ``problem`` and ``detail``.
+        stamps: For each row, a text that changes with the size or the times of the file.
+    """
+
+    root: Path
+    table: pd.DataFrame
+    stamps: list[str]
+
+
+class _Found(NamedTuple):
+    path: str
+    stamp: str
+    problem: str = ""
+    detail: str = ""
+
+
+def list_folder(folder: Path, class_folders: str = "top") -> Listing:
     """List every file below a folder, without opening any::
 
         folder/cat/1.jpg                folder/train/cat/1.jpg
         folder/dog/2.png        or      folder/val/dog/2.png
                                         folder/test/cat/3.jpg
 
-    Args:
-        folder: The folder of class folders, or of ``train``, ``val`` and ``test`` folders.
-
-    Returns:
-        A table with a row a file and the columns ``path`` (relative to the folder, with ``/``),
-        ``label`` (class name), ``split`` (``train``, ``val``, ``test``; empty if not given),
-        ``width``, ``height``, ``mode``, ``hash`` (filled when the files are decoded) and
-        ``problem`` (empty, or why the file is not used). Sorted by path.
-
-    Raises:
-        InputError: If the folder does not exist, or holds no image in a class folder, or only
-            one class.
-    """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise InputError(
-            f"The data folder {str(folder)!r} does not exist",
-            do="Check the spelling, or give the name of a known data set",
-        )
-    paths = sorted(
-        (Path(where) / file).relative_to(folder).as_posix()
-        for where, _, files in os.walk(folder)
-        for file in files
-    )
-    given = _has_split_folders(paths)
-    rows = [_row(path, given) for path in paths]
-    table = pd.DataFrame(rows, columns=["path", "label", "split", "problem"])
-    table = table.assign(width=0, height=0, mode="", hash="")[COLUMNS]
-    if not (table["problem"] == "").any():
-        raise InputError(
-            f"There is no image in {str(folder)!r}",
-            allowed="images in one folder for each class, such as cat/1.jpg and dog/2.jpg",
-            received=f"{len(table)} files, none of them an image in a class folder",
-        )
-    _check_classes(table[table["problem"] == ""])
-    return table
-
-
-def _has_split_folders(paths: list[str]) -> bool:
-    tops = {path.split("/")[0] for path in paths if "/" in path and not path.startswith(".")}
-    names = {SPLIT_FOLDERS.get(top.lower()) for top in tops}
-    return "train" in names and None not in names
-
-
-def _row(path: str, given: bool) -> tuple[str, str, str, str]:
-    parts = path.split("/")
-    split = SPLIT_FOLDERS[parts.pop(0).lower()] if given and len(parts) > 1 else ""
-    label = parts[0] if len(parts) > 1 else ""
-    problem = ""
-    if any(part.startswith(".") for part in parts):
-        problem = "hidden file or folder"
-    elif not label:
-        problem = "not inside a class folder"
-    elif Path(path).suffix.lower() not in image_suffixes():
-        problem = f"extension {Path(path).suffix!r} is not that of an image"
-    return path, label, split, problem
-
-
-def image_suffixes() -> set[str]:
-    """The file name endings that Pillow can open, in lower case with the dot."""
-    extensions = Image.registered_extensions()
-    return {suffix for suffix, kind in extensions.items() if kind in Image.OPEN}
-
-
-def make_splits(
-    table: pd.DataFrame, validation_fraction: float, test_fraction: float, seed: int
-) -> pd.DataFrame:
-    """Fill in the splits that are missing: stratified by class, seeded, free of leaks.
-
-    Images with the same ``hash`` always stay in the same split. Splits that are given stay as
-    they are; a missing test split is taken first, then a missing validation split, both from
-    the training images.
+    A single folder around all the others, as archives often have, is looked through.
 
     Args:
-        table: A table as from ``list_images``, with ``hash`` filled in.
-        validation_fraction: Share of the training images of each class for validation.
-        test_fraction: Share of all images of each class for the test.
-        seed: Seed of the choice.
+        folder: The folder.
+        class_folders: ``top``: the first folder names the class, whatever lies deeper;
+            ``nested``: every folder that holds images is a class, such as ``animals/cat``.
 
     Returns:
-        A copy with ``split`` filled in for every usable row.
+        The listing. Links are followed, unless they lead in a circle.
+    """
+    found = list(_walk(folder, "", ((-1, -1),)))
+    suffixes = image_suffixes()
+    likely = [
+        each.path.split("/")[:-1]
+        for each in found
+        if not each.problem and os.path.splitext(each.path)[1].lower() in suffixes  # noqa: PTH122
+    ]
+    depth, given = _layout(likely)
+    first = depth + given
+    rows = []
+    for each in found:
+        folders = each.path.split("/")[:-1]
+        split, label, problem, detail = "", "", each.problem, each.detail
+        inside = folders[:depth] == likely[0][:depth] if likely else False
+        if inside and len(folders) > first:
+            split = SPLIT_FOLDERS[folders[depth].lower()] if given else ""
+            label = "/".join(folders[first:]) if class_folders == "nested" else folders[first]
+        elif not problem:
+            problem = "no class"
+        rows.append((each.path, label, split, "", problem, detail))
+    columns = ["path", "label", "split", "group", "problem", "detail"]
+    table = pd.DataFrame(rows, columns=columns, dtype="str")
+    return Listing(folder, table, [each.stamp for each in found])
+
+
+def _walk(folder: Path | str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[_Found]:
+    """All files below a folder, in the order of their paths."""
+    try:
+        here = os.stat(folder)  # noqa: PTH116  a Path for each of 600,000 files takes seconds
+        if (here.st_dev, here.st_ino) in above:
+            yield _Found(
+                _text(prefix.rstrip("/")), "", "link", "the link leads to a folder above it"
+            )
+            return
+        with os.scandir(folder) as listed:
+            entries = [(entry.name + "/" * entry.is_dir(), entry) for entry in listed]
+    except OSError as error:
+        reason = f"the folder cannot be opened ({error.strerror})"
+        yield _Found(_text(prefix.rstrip("/")), "", "unreadable", reason)
+        return
+    for name, entry in sorted(entries, key=lambda each: each[0]):
+        if name.endswith("/"):
+            yield from _walk(entry.path, prefix + name, (*above, (here.st_dev, here.st_ino)))
+            continue
+        path = prefix + name
+        hidden = path.startswith(".") or "/." in path
+        text = _text(path)
+        if text != path:
+            yield _Found(text, "", "bad name", "its bytes are not UTF-8")
+            continue
+        try:
+            state = entry.stat()
+        except OSError as error:
+            reason = "a link to nothing" if entry.is_symlink() else str(error.strerror)
+            yield _Found(path, "", "hidden" if hidden else "unreadable", reason)
+            continue
+        stamp = f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
+        problem = "" if stat.S_ISREG(state.st_mode) else "special file"
+        yield _Found(path, stamp, "hidden" if hidden else problem)
+
+
+def _text(path: str) -> str:
+    """The path itself, or readable text where it is no valid text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return path
+
+
+def _layout(likely: list[list[str]]) -> tuple[int, bool]:
+    """How many folders stand around all images, and whether split folders come next."""
+    depth = 0
+    while True:
+        nexts = {folders[depth].lower() if len(folders) > depth else "" for folders in likely}
+        splits = {SPLIT_FOLDERS.get(each) for each in nexts}
+        if "train" in splits and None not in splits:
+            return depth, True
+        # One folder around everything, with folders inside: look through it.
+        if len(nexts) != 1 or nexts == {""} or min(map(len, likely)) < depth + 2:
+            return depth, False
+        depth += 1
+
+
+def assign_groups(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
+    """Give files whose paths match a pattern alike the same group.
+
+    Args:
+        table: With the columns ``path`` and ``group``.
+        pattern: Regular expression, searched in each path. Its first parenthesised part is the
+            group; the whole match if it has none. Empty changes nothing.
+
+    Returns:
+        A copy with ``group`` filled in where the pattern matches.
 
     Raises:
-        InputError: If there are fewer than two classes, or a class has too few images.
+        InputError: If the pattern is no regular expression or matches no path.
     """
-    table = table.copy()
-    usable = table["problem"] == ""
-    table.loc[usable & (table["split"] == ""), "split"] = "train"
-    _check_classes(table[usable])
-    for split, fraction in (("test", test_fraction), ("val", validation_fraction)):
-        if not (table.loc[usable, "split"] == split).any():
-            generator = np.random.default_rng([seed, SPLITS.index(split)])
-            moved = _choose(table[usable & (table["split"] == "train")], split, fraction, generator)
-            table.loc[usable & (table["split"] == "train") & table["hash"].isin(moved), "split"] = (
-                split
-            )
-    _check_classes(table[usable])  # an image under two labels may have left both classes
-    return table
-
-
-def _check_classes(usable: pd.DataFrame) -> None:
-    counts = usable["label"].value_counts()
-    if len(counts) < 2:
+    if not pattern:
+        return table
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"group is not a regular expression: {error}", received=pattern) from error
+    matches = [expression.search(path) for path in table["path"]]
+    if not any(matches):
         raise InputError(
-            "Classification needs at least two classes",
-            allowed="two or more class folders with images",
-            received=dict(counts),
+            "group matches no path",
+            received=pattern,
+            do=f"Compare it with a path such as {next(iter(table['path']), '')!r}",
         )
-    trained = set(usable.loc[usable["split"].isin(["", "train"]), "label"])
-    unseen = sorted(set(counts.index) - trained)
-    if unseen:
-        raise InputError(
-            f"These classes have no training image: {', '.join(unseen)}",
-            do="Add training images of them, or move their folders away",
-        )
-
-
-def _choose(
-    rows: pd.DataFrame, split: str, fraction: float, generator: np.random.Generator
-) -> set[str]:
-    """The hashes of the images that leave training for another split."""
-    chosen: set[str] = set()
-    for label, group in rows.groupby("label", sort=True):
-        hashes = group["hash"].unique()
-        if len(hashes) < 2:
-            raise InputError(
-                f"Class {label!r} has too few different images to put some aside for {split!r}",
-                allowed="at least 2 for each split that has to be made, and 1 for training",
-                received=len(hashes),
-                do="Add images to this class, or remove its folder",
-            )
-        wanted = min(max(1, round(fraction * len(hashes))), len(hashes) - 1)
-        chosen.update(generator.permutation(hashes)[:wanted])
-    return chosen
+    groups = [
+        (match[1] or "" if expression.groups else match[0]) if match else before
+        for match, before in zip(matches, table["group"], strict=True)
+    ]
+    return table.assign(group=pd.array(groups, dtype="str"))

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.cache import prepare
-from imgclf_lib.catalog import COLUMNS
 from imgclf_lib.experiment import Experiment
 
 
@@ -71,7 +70,11 @@ class ImageData:
     Args:
         name: Known name, or the name of the folder.
         class_names: Class names; a label is an index into them.
-        table: A row a file, as ``catalog.list_images`` describes it.
+        table: A row a file, sorted by path, with the columns ``path`` (relative, with ``/``),
+            ``label`` (class name), ``split`` (``train``, ``val``, ``test``; empty if not used),
+            ``group`` (of the user), ``width``, ``height`` and ``mode`` (of the file), ``hash`` (of
+            its bytes), ``pixel_hash``, ``perceptual_hash``, ``brightness`` (0 to 255),
+            ``sharpness``, ``problem`` (empty, or why the file is not used) and ``detail``.
         fingerprint: Text that changes with any pixel, label or split.
         folder: Where the arrays are.
         limit: Largest number of training images; 0 for all.
@@ -118,8 +121,7 @@ def load_data(experiment: Experiment) -> ImageData:
     """Load the data of an experiment; decode and cache it if this is the first time.
 
     Args:
-        experiment: Its ``data``, ``image_size``, ``color``, ``resize``, fractions, ``split_seed``
-            and ``limit`` say what to load.
+        experiment: The fields under "Data" say what to load.
 
     Returns:
         The data set; its arrays are memory-mapped.
@@ -128,11 +130,10 @@ def load_data(experiment: Experiment) -> ImageData:
         InputError: If the data does not exist or cannot be used.
     """
     cached = prepare(experiment)
-    kinds = {name: "int64" if name in ("width", "height") else "str" for name in COLUMNS}
     return ImageData(
         cached.name,
         cached.class_names,
-        pd.read_csv(cached.folder / "table.csv", dtype=kinds, keep_default_na=False),
+        pd.read_parquet(cached.folder / "table.parquet"),
         cached.fingerprint,
         cached.folder,
         experiment.limit,

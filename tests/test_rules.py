@@ -53,7 +53,7 @@ ORDER = [
     *("exercises.search_judge", "exercises.tune"),
     *("exercises.own_images_judge", "exercises.own_images"),
     *("exercises.transfer_judge", "exercises.transfer", "exercises.course"),
-    *("engine", "report", "suite", "lab"),
+    *("engine", "outcomes", "report", "suite", "lab"),
     *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
 ]
 MODULES = sorted(
