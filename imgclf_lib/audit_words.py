@@ -1,11 +1,13 @@
 """An audit in words for a terminal, and as an object for JSON."""
 
 import shlex
+import textwrap
 from typing import Any
 
 from imgclf_lib.audit import Audit
 from imgclf_lib.findings import SEVERITIES, count_findings
 
+WIDTH = 100  # characters of a line of prose
 LONGEST = 140  # characters of an example
 
 
@@ -35,7 +37,9 @@ def audit_lines(audit: Audit) -> list[str]:
                 f"{row.severity:8}  {row.count:7,}  {row.problem:{widest}}  {_short(example)}"
             )
         lines += ["", "What they mean:"]
-        lines += [f"  {row.problem}: {row.meaning} {row.do}" for row in counts.itertuples()]
+        for row in counts.itertuples():
+            said = f"  {row.problem}: {row.meaning} {row.do}"
+            lines += textwrap.wrap(said, WIDTH, subsequent_indent="    ")
     if audit.leakage is not None:
         lines += ["", audit.leakage.sentence]
     data = shlex.quote(audit.experiment.data)

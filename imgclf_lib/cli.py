@@ -4,17 +4,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from imgclf_lib import commands, course_commands
+from imgclf_lib import commands, course_commands, data_commands
 from imgclf_lib.errors import ImgclfError
 
 COMMANDS = {
     "doctor": commands.doctor,
+    "audit": data_commands.audit,
     "train": commands.train,
     "evaluate": commands.evaluate,
     "predict": commands.predict,
     "run": course_commands.run,
     "lab": course_commands.lab,
     "exercises": course_commands.exercises,
+    "cache": data_commands.cache,
 }
 
 HELP = """usage: imgclf COMMAND [OPTIONS]
@@ -23,14 +25,17 @@ Image classification: a course and a toolkit.
 
 commands:
   doctor      check this machine: packages, backend, accelerator, data, disk
+  audit       what is wrong with a folder of images; a list of fixes to edit
   train       train one model into a run folder
   evaluate    measure a trained run on the test split
   predict     class and probability for image files
   run         run the course's notebooks without a browser, and write a report
   lab         open the course in JupyterLab
   exercises   list the exercises; copies with or without solutions
+  cache       list the decoded images that are kept on disk, or delete them
 
 examples:
+  imgclf audit path/to/photos --fix_list fixes.csv
   imgclf train --data fashion_mnist --epochs 5
   imgclf train --data path/to/photos --preset deep --out models/photos
   imgclf evaluate models/photos

@@ -98,24 +98,21 @@ def _odd(
         "nearly constant": constant,
         "blurred": (sharp < SMOOTH) & (robust_score(smooth) < -FAR) & ~constant,
     }
-    middle = {
-        name: np.nanmedian(values) if np.isfinite(values).any() else np.nan
-        for name, values in {"side": side, "light": light, "sharp": sharp}.items()
-    }
+    middle = {name: used[name].median() for name in ("width", "height", "brightness", "sharpness")}
     found = []
     for problem, odd in checks.items():
         at = np.flatnonzero(odd)
         details = [
             {
                 "odd size": f"{width[i]:.0f} × {height[i]:.0f} pixels; the middle image has"
-                f" {middle['side']:.0f} × {middle['side']:.0f}",
+                f" {middle['width']:.0f} × {middle['height']:.0f}",
                 "odd shape": f"{width[i]:.0f} × {height[i]:.0f} pixels",
                 "nearly constant": f"standard deviation {deviation[i]:.1f}, mean grey"
                 f" {light[i]:.0f} of 255",
-                "blurred": f"sharpness {sharp[i]:.1f}; the middle image has {middle['sharp']:.0f}",
+                "blurred": f"sharpness {sharp[i]:.1f}; the middle image has {middle['sharpness']:.0f}",
             }.get(
                 problem,
-                f"mean grey {light[i]:.0f} of 255; the middle image has {middle['light']:.0f}",
+                f"mean grey {light[i]:.0f} of 255; the middle image has {middle['brightness']:.0f}",
             )
             for i in at
         ]

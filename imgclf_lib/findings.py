@@ -27,11 +27,12 @@ class Kind(NamedTuple):
     do: str
 
 
+NOTHING = "Nothing needs to be done."
 _ON_REJECTED = {  # severity, what to do
-    "hidden": ("remark", "Nothing, if it is no image of yours."),
+    "hidden": ("remark", "Let it be if it is no image of yours."),
     "no class": ("warning", "Move it into the folder of its class if it belongs to the data."),
     "unknown extension": ("remark", ""),
-    "excluded": ("remark", "Nothing."),
+    "excluded": ("remark", NOTHING),
     "link": ("warning", "Remove the link, or let it point elsewhere."),
     "special file": ("warning", ""),
     "bad name": ("warning", ""),
@@ -132,18 +133,18 @@ FINDINGS = {
     "near-duplicate": Kind(
         "remark",
         "Nearly the same picture is there more than once.",
-        "Nothing: such images are kept in one split.",
+        "Splits that are made here keep such images together.",
     ),
     "inner folder": Kind(
-        "remark", "A folder inside a class folder: its images count to that class.", "Nothing."
+        "remark", "A folder inside a class folder: its images count to that class.", NOTHING
     ),
     "wrong extension": Kind(
-        "remark", "The content is an image of another kind than its name says.", "Nothing."
+        "remark", "The content is an image of another kind than its name says.", NOTHING
     ),
     "animation": Kind(
-        "remark", "The file holds several pictures; the first of them is used.", "Nothing."
+        "remark", "The file holds several pictures; the first of them is used.", NOTHING
     ),
-    "note": Kind("remark", "The image is used, with a remark.", "Nothing."),
+    "note": Kind("remark", "The image is used, with a remark.", NOTHING),
 }
 _RANKS = {kind: rank for rank, kind in enumerate(FINDINGS)}
 
