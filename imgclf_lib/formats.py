@@ -1,6 +1,7 @@
 """What a file holds, told from its bytes: the formats that are read, and the others by name."""
 
 import io
+import struct
 from functools import cache
 
 from PIL import Image, UnidentifiedImageError
@@ -11,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 READ = (
     *("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "CUR"),
     *("ICNS", "PSD", "DDS", "QOI", "SGI", "PCX", "DCX", "FLI", "DIB", "SUN", "MSP", "PIXAR"),
-    *("XBM", "XPM", "XVTHUMB", "BLP", "FTEX", "GBR", "MCIDAS", "IM", "TGA"),
+    *("XBM", "XPM", "XVTHUMB", "BLP", "FTEX", "GBR", "MCIDAS", "TGA"),
 )
 # Endings of pictures that Pillow does not know.
 MORE_SUFFIXES = (".heic", ".heif", ".jxl", ".svg", ".dcm", ".psb", ".raw")
@@ -53,9 +54,21 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
-CUT_WORDS = ("truncated", "end of file", "end-of-file", "eof", "not enough", "incomplete")
+CUT_WORDS = ("truncated", "end of file", "eof", "not enough", "incomplete", "requires a buffer")
 UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
+TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
+
+
+@cache
+def read_formats() -> tuple[str, ...]:
+    """The formats that are read here.
+
+    Returns:
+        Those of ``READ`` that this version of Pillow has, the most frequent ones first.
+    """
+    Image.init()
+    return tuple(name for name in READ if name in Image.OPEN)
 
 
 @cache
@@ -84,9 +97,8 @@ def format_of(raw: bytes) -> str:
     Returns:
         One of ``READ``, or "" if they promise none of these.
     """
-    Image.init()
-    for name in READ:
-        accept = Image.OPEN[name][1] if name in Image.OPEN else None
+    for name in read_formats():
+        accept = Image.OPEN[name][1]
         if accept is not None and accept(raw[:16]):
             return name
     return ""
@@ -106,7 +118,7 @@ def explain(error: Exception, raw: bytes) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         return "too large", "decoding it needs more memory than there is"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return "too large", _words(error)
+        return "too large", _words(error).partition(" exceeds")[0] + ": too much to decode safely"
     name = format_of(raw)
     if raw and (other := _other(raw, name)):
         return other
@@ -145,9 +157,10 @@ def is_cut(raw: bytes, name: str) -> bool:
         return int.from_bytes(raw[4:8], "little") + 8 > len(raw)
     if name == "BMP":
         return int.from_bytes(raw[2:6], "little") > len(raw)
+    if name == "ICNS":
+        return int.from_bytes(raw[4:8], "big") > len(raw)
     if name == "TIFF":
-        order = "little" if raw[:2] == b"II" else "big"
-        return int.from_bytes(raw[4:8], order) + 2 > len(raw)  # type: ignore[arg-type]
+        return _end_of_tiff(raw) > len(raw)
     if name in ("AVIF", "JPEG2000") and raw[4:8] in (b"ftyp", b"jP  "):
         place = 0
         while 0 <= place < len(raw):  # boxes, one after the other, each with its length
@@ -157,6 +170,30 @@ def is_cut(raw: bytes, name: str) -> bool:
             place += length
         return place > len(raw)
     return False
+
+
+def _end_of_tiff(raw: bytes) -> int:
+    """The end of the farthest thing that the first directory of a TIFF file points to."""
+    order = "<" if raw[:2] == b"II" else ">"
+    try:
+        (place,) = struct.unpack_from(f"{order}I", raw, 4)
+        (entries,) = struct.unpack_from(f"{order}H", raw, place)
+        farthest, pieces = place + 2 + 12 * entries, {}
+        for entry in range(place + 2, farthest, 12):
+            tag, kind, count = struct.unpack_from(f"{order}HHI", raw, entry)
+            length = count * TIFF_BYTES.get(kind, 0)
+            (where,) = struct.unpack_from(f"{order}I", raw, entry + 8)
+            where = entry + 8 if length <= 4 else where
+            farthest = max(farthest, where + length)
+            if tag in (273, 279, 324, 325) and kind in (3, 4):  # where strips or tiles are
+                layout = f"{order}{count}{'H' if kind == 3 else 'I'}"
+                pieces[tag] = struct.unpack_from(layout, raw, where)
+        for first, lengths in ((273, 279), (324, 325)):
+            ends = map(sum, zip(pieces.get(first, ()), pieces.get(lengths, ()), strict=False))
+            farthest = max(farthest, *ends, 0)
+    except struct.error:  # even the directory lies beyond the end
+        return len(raw) + 1
+    return farthest
 
 
 def _other(raw: bytes, name: str) -> tuple[str, str] | None:
@@ -193,4 +230,6 @@ def _error_of(name: str, raw: bytes) -> Exception:
 def _words(error: Exception) -> str:
     """The message of an error in one line, without addresses in memory."""
     words = " ".join(str(error).split()).partition(" <_io.")[0]
-    return words[:300] or type(error).__name__
+    return (
+        words[:300] if any(map(str.isalpha, words)) else f"{type(error).__name__} {words}".strip()
+    )

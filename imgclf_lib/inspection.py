@@ -9,6 +9,7 @@ from PIL import Image
 
 from imgclf_lib.formats import image_suffixes
 from imgclf_lib.image_files import BadImage, read_file
+from imgclf_lib.pillow_warnings import collect_warnings
 from imgclf_lib.pixels import decode
 
 CONTENT_PROBLEMS = {
@@ -139,11 +140,15 @@ def _ending_remark(path: Path, file: Image.Image) -> str:
 
 def _frames_remark(file: Image.Image, length: int) -> str:
     """Whether there is more in the file than its first frame."""
-    several, counted = getattr(file, "is_animated", False), "several"
-    if not several:
-        return ""
-    if file.format not in ("GIF", "TIFF") or length <= COUNTED_BYTES:
-        counted = str(getattr(file, "n_frames", counted))
+    counted = "several"
+    try:
+        with collect_warnings():
+            if not getattr(file, "is_animated", False):
+                return ""
+            if file.format not in ("GIF", "TIFF") or length <= COUNTED_BYTES:
+                counted = str(getattr(file, "n_frames", counted))
+    except Exception:  # the later frames are damaged: only the first is used anyway
+        counted = "several"
     if file.format in ("GIF", "PNG", "WEBP", "AVIF", "FLI"):
         return f"animation of {counted} frames: the first is used"
     return f"{counted} pictures in one file: the first is used"
