@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from imgclf_lib.backbones import add_backbone
 from imgclf_lib.backend import load_keras
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.preprocess import PixelStatistics, augmentation_layers, scaling_layer
@@ -25,7 +26,8 @@ def build_model(
     """Build the network of an experiment, not yet compiled.
 
     The layers follow the fields: augmentation, scaling, then for each entry of ``filters`` a
-    block of convolutions and one halving, then ``head``, dense layers and a softmax.
+    block of convolutions and one halving, then ``head``, dense layers and a softmax. A backbone
+    takes the place of scaling, ``filters`` and ``head``.
 
     Args:
         experiment: Architecture, augmentation, scaling, precision and seed.
@@ -37,6 +39,9 @@ def build_model(
     Returns:
         A functional model: ``(batch, height, width, channels)`` pixels of 0..255 in,
         ``(batch, classes)`` probabilities of ``float32`` out.
+
+    Raises:
+        InputError: If there is no such backbone, or its weights cannot be had.
     """
     keras = load_keras(experiment.backend)
     layers = keras.layers
@@ -46,14 +51,43 @@ def build_model(
     policy = keras.DTypePolicy(PRECISIONS[experiment.precision])
 
     inputs = values = keras.Input(image_shape, name="pixels")
-    for layer in [*augmentation_layers(experiment), scaling_layer(experiment, statistics)]:
+    for layer in augmentation_layers(experiment):
         values = layer(values)
+    if experiment.backbone:
+        values = add_backbone(experiment, values, policy)
+        return keras.Model(inputs, _add_head(experiment, values, classes), name="imgclf")
+    values = scaling_layer(experiment, statistics)(values)
     for number, filters in enumerate(experiment.filters, 1):
         values = _block(experiment, values, number, filters, policy)
     if experiment.head == "average" and experiment.filters:
         values = layers.GlobalAveragePooling2D(name="average", dtype=policy)(values)
     else:
         values = layers.Flatten(name="flatten", dtype=policy)(values)
+    return keras.Model(inputs, _add_head(experiment, values, classes), name="imgclf")
+
+
+def build_head(experiment: Experiment, features: int, classes: int) -> "keras.Model":
+    """The part of a network behind its backbone, as a model of its own.
+
+    Args:
+        experiment: Dense layers, dropout, activation, precision and seed.
+        features: How many numbers the backbone makes of an image.
+        classes: Number of classes, at least 2.
+
+    Returns:
+        A functional model: ``(batch, features)`` in, ``(batch, classes)`` probabilities out; its
+        layers have the names that they have in the whole network.
+    """
+    keras = load_keras(experiment.backend)
+    keras.utils.set_random_seed(experiment.seed)
+    inputs = keras.Input((features,), name="features")
+    return keras.Model(inputs, _add_head(experiment, inputs, classes), name="head")
+
+
+def _add_head(experiment: Experiment, values, classes: int):
+    """Hidden dense layers, dropout, and the softmax."""
+    keras = load_keras()
+    layers, policy = keras.layers, keras.DTypePolicy(PRECISIONS[experiment.precision])
     for number, units in enumerate(experiment.dense_units, 1):
         if experiment.dropout:
             values = layers.Dropout(
@@ -69,8 +103,7 @@ def build_model(
             experiment.dropout, seed=(experiment.seed + 200) % 2**31, name="dropout"
         )(values)
     # The last layer computes in float32 whatever the precision: softmax needs the digits.
-    outputs = layers.Dense(classes, "softmax", dtype="float32", name="probabilities")(values)
-    return keras.Model(inputs, outputs, name="imgclf")
+    return layers.Dense(classes, "softmax", dtype="float32", name="probabilities")(values)
 
 
 def _block(experiment: Experiment, values, number: int, filters: int, policy):

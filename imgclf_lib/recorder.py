@@ -1,19 +1,44 @@
-"""What happens around each epoch of ``train``: history, checkpoints, progress, early stopping."""
+"""One phase of ``train``: ``fit``, and what happens around each epoch of it."""
 
+import math
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from imgclf_lib.backend import load_keras
+from imgclf_lib.data import ImageData, Split
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.fitting import compile_model, make_batches
+from imgclf_lib.model import measuring_batch
+from imgclf_lib.preprocess import class_weights
 from imgclf_lib.progress import progress_bar
 from imgclf_lib.runs import Run, atomic, write_table
 
 if TYPE_CHECKING:
     import keras
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one training is given.
+
+    Args:
+        run: Where to write.
+        experiment: What to train.
+        data: The images.
+        progress: ``bar``, ``epochs`` or ``none``.
+        callbacks: More callbacks of Keras.
+    """
+
+    run: Run
+    experiment: Experiment
+    data: ImageData
+    progress: str
+    callbacks: tuple[Any, ...]
 
 
 class Recorder:
@@ -26,6 +51,8 @@ class Recorder:
         history: Rows of the epochs that are already done.
         progress: ``bar``, ``epochs`` or ``none``.
         steps: Training steps in an epoch.
+        phase: ``head`` or ``fine_tune`` of a run with a backbone; it becomes a column.
+        last_epoch: Number of the last epoch of this phase; ``experiment.epochs`` if 0.
     """
 
     def __init__(
@@ -36,11 +63,16 @@ class Recorder:
         history: pd.DataFrame,
         progress: str,
         steps: int,
+        phase: str = "",
+        last_epoch: int = 0,
     ) -> None:
         self.run, self.experiment, self.model = run, experiment, model
         self.history, self.progress = history, progress
         self.status, self.started = "completed", time.perf_counter()
-        total = (experiment.epochs - len(history)) * steps
+        self.phase, self.last_epoch = phase, last_epoch or experiment.epochs
+        others = int((history["phase"] != phase).sum()) if phase and len(history) else 0
+        self.first = others  # row with which this phase begins
+        total = (self.last_epoch - len(history)) * steps
         self.bar = progress_bar(None, "Training", total) if progress == "bar" else None
 
     def callback(self) -> "keras.callbacks.Callback":
@@ -53,7 +85,8 @@ class Recorder:
         """Whether early stopping says that it is enough."""
         if not self.experiment.early_stopping or self.history.empty:
             return False
-        since = len(self.history) - 1 - int(self.history["val_accuracy"].argmax())
+        best = max(int(self.history["val_accuracy"].argmax()), self.first - 1)
+        since = len(self.history) - 1 - best
         return since >= self.experiment.early_stopping
 
     def close(self) -> None:
@@ -85,12 +118,13 @@ class Recorder:
             **{name: round(float(logs[name]), 6) for name in names},
             "learning_rate": float(self.model.optimizer.learning_rate),
             "seconds": round(time.perf_counter() - self.started, 3),
+            **({"phase": self.phase} if self.phase else {}),
         }
         best = self.history["val_accuracy"].max() if len(self.history) else -1.0
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         write_table(self.run.folder / "history.csv", self.history)
         if row["val_accuracy"] > best:
-            self._save("model.keras")
+            self._save("head.keras" if self.phase == "head" else "model.keras")
         self._save("last.keras")
         self._tell(row)
         if self.out_of_patience():
@@ -102,11 +136,60 @@ class Recorder:
 
     def _tell(self, row: dict[str, Any]) -> None:
         text = (
-            f"epoch {row['epoch']:>3}/{self.experiment.epochs}"
+            f"epoch {row['epoch']:>3}/{self.last_epoch}"
             f"   loss {row['loss']:.4f}   accuracy {row['accuracy']:.3f}"
             f"   val_loss {row['val_loss']:.4f}   val_accuracy {row['val_accuracy']:.3f}"
+            + ("   (fine-tuning)" if self.phase == "fine_tune" else "")
         )
         if self.bar is not None:
             self.bar.write(text, file=sys.stderr)
         elif self.progress == "epochs":
             print(text)
+
+
+def fit_phase(
+    job: Job,
+    model: "keras.Model",
+    history: pd.DataFrame,
+    splits: tuple[Split, Split],
+    phase: str = "",
+    last_epoch: int = 0,
+) -> Recorder:
+    """Train a model, from its weights or from its checkpoint, and record every epoch.
+
+    Args:
+        job: The training that this is a phase of; its experiment has the settings.
+        model: Not compiled if it is new; compiled if it was loaded from a checkpoint.
+        history: Rows of the epochs that are already done.
+        splits: What to train on, and what to validate with.
+        phase: As for ``Recorder``.
+        last_epoch: As for ``Recorder``.
+
+    Returns:
+        The recorder, with its ``history`` and its ``status``.
+    """
+    experiment, classes = job.experiment, len(job.data.class_names)
+    (train, val), many = splits, measuring_batch(job.data.image_shape)
+    last_epoch, done = last_epoch or experiment.epochs, len(history)
+    steps = math.ceil(len(train) / experiment.batch_size)
+    if not model.compiled:
+        compile_model(model, experiment, steps * (last_epoch - done))
+    recorder = Recorder(job.run, experiment, model, history, job.progress, steps, phase, last_epoch)
+    balanced = experiment.class_weights == "balanced"
+    # Where nothing is learned, larger batches give the same figures faster.
+    measuring = experiment.replace(batch_size=max(experiment.batch_size, many))
+    try:
+        if done < last_epoch and not recorder.out_of_patience():
+            model.fit(
+                make_batches(train, experiment, classes, shuffle=True, epoch=done),
+                validation_data=make_batches(val, measuring, classes, shuffle=False),
+                epochs=last_epoch,
+                initial_epoch=done,
+                class_weight=class_weights(train.labels, classes) if balanced else None,
+                shuffle=False,
+                verbose=0,
+                callbacks=[recorder.callback(), *job.callbacks],
+            )
+    finally:
+        recorder.close()
+    return recorder

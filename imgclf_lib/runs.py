@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from imgclf_lib import __version__
+from imgclf_lib.backbones import weights_key
 from imgclf_lib.backend import backend_name, list_devices, load_keras
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
@@ -128,6 +129,8 @@ def run_folder(experiment: Experiment, data: ImageData) -> Path:
         A folder below ``models/``, named after the data and a digest of everything that counts.
     """
     backend = backend_name(experiment.backend)
+    if experiment.backbone:  # a file of weights counts by its content
+        experiment = experiment.replace(backbone_weights=weights_key(experiment))
     content = [experiment.replace(backend=backend, data=data.name).to_json(), data.fingerprint]
     digest = hashlib.blake2b("\0".join([*content, __version__]).encode(), digest_size=5)
     return models_folder() / f"{data.name}-{digest.hexdigest()}"
@@ -206,6 +209,7 @@ def environment(experiment: Experiment, data: ImageData) -> dict[str, Any]:
         "data_fingerprint": data.fingerprint,
         "class_names": list(data.class_names),
         "image_shape": list(data.image_shape),
+        **({"backbone_weights": weights_key(experiment)} if experiment.backbone else {}),
     }
 
 

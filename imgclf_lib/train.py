@@ -1,7 +1,6 @@
 """Training: compile, fit, checkpoint, resume; everything lands in a run folder."""
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from filelock import FileLock
 
+from imgclf_lib.backbones import check_backbone, weights_key
 from imgclf_lib.backend import backend_name, load_keras
 from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.datasets import KNOWN
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.fitting import compile_model, make_batches
 from imgclf_lib.model import build_model, measuring_batch
-from imgclf_lib.preprocess import class_weights, pixel_statistics
-from imgclf_lib.recorder import Recorder
+from imgclf_lib.preprocess import pixel_statistics
+from imgclf_lib.recorder import Job, fit_phase
 from imgclf_lib.runs import (
     Run,
     environment,
@@ -25,6 +24,7 @@ from imgclf_lib.runs import (
     run_folder,
     write_json,
 )
+from imgclf_lib.transfer import CHECKPOINTS, is_head, resumed_history, train_backbone
 
 if TYPE_CHECKING:
     import keras
@@ -58,9 +58,14 @@ def train(
         KeyboardInterrupt: If the user stopped it; ``resume`` continues then.
     """
     backend_name(experiment.backend)  # a finished run is loaded without waiting for Keras
+    if experiment.backbone:
+        check_backbone(experiment)
     data = load_data(experiment)
     if experiment.data not in KNOWN:  # so that the run can be evaluated from any other folder
         experiment = experiment.replace(data=str(Path(experiment.data).expanduser().resolve()))
+    if experiment.backbone and experiment.backbone_weights not in ("imagenet", "random"):
+        path = Path(experiment.backbone_weights).expanduser().resolve()
+        experiment = experiment.replace(backbone_weights=str(path))
     run = Run(Path(out) if out is not None else run_folder(experiment, data))
     _refuse_strangers(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +94,11 @@ def _check_folder(run: Run, experiment: Experiment, data: ImageData) -> None:
     if _visible(run.folder) in ([], ["experiment.json"]):
         return  # new, or left by a process killed at its very start
     same_data = run.environment.get("data_fingerprint") == data.fingerprint
+    if experiment.backbone and run.environment.get("backbone_weights") != weights_key(experiment):
+        raise InputError(
+            f"{str(run.folder)!r} holds a run that began with other weights of its backbone",
+            do="Choose another folder with --out; this one is left as it is",
+        )
     wanted = experiment.replace(data=run.experiment.data, backend=run.experiment.backend)
     if run.experiment != wanted or not same_data:
         what = sorted(
@@ -111,67 +121,59 @@ def _train(
     progress: str,
     callbacks: Iterable[Any],
 ) -> None:
-    classes, last = len(data.class_names), run.folder / "last.keras"
-    steps = math.ceil(len(data.train) / experiment.batch_size)
+    last = run.folder / "last.keras"
     for left in run.folder.glob(".*.keras"):  # by a process that was killed while saving
         left.unlink()
     history = run.history if resume and last.is_file() else pd.DataFrame()
     if history.empty:
-        for name in ("history.csv", "metrics.json", "last.keras", "model.keras"):
+        for name in ("history.csv", "metrics.json", "model.keras", *CHECKPOINTS):
             (run.folder / name).unlink(missing_ok=True)
         write_json(run.folder / "experiment.json", dataclasses.asdict(experiment))
         write_json(run.folder / "environment.json", environment(experiment, data))
-        statistics = pixel_statistics(data.train.images)
-        model = build_model(experiment, data.image_shape, classes, statistics)
-        compile_model(model, experiment, steps * experiment.epochs)
+        checkpoint = None
     else:
-        model = load_model(last, experiment.backend)
-        # The checkpoint knows how far it is; a row written just before a crash may be ahead.
-        history = history.head(round(int(model.optimizer.iterations) / steps))
-    done = len(history)
-    recorder = Recorder(run, experiment, model, history, progress, steps)
-    balanced = experiment.class_weights == "balanced"
-    # Where nothing is learned, larger batches give the same figures faster.
-    many = measuring_batch(data.image_shape)
-    measuring = experiment.replace(batch_size=max(experiment.batch_size, many))
-    status = "interrupted"
+        checkpoint = load_model(last, experiment.backend)
+        history = resumed_history(checkpoint, experiment, data, history)
+    job = Job(run, experiment, data, progress, tuple(callbacks))
+    if checkpoint is None or is_head(checkpoint):
+        statistics = None if experiment.backbone else pixel_statistics(data.train.images)
+        model = build_model(experiment, data.image_shape, len(data.class_names), statistics)
+    else:
+        model = checkpoint
+    status, train_accuracy = "interrupted", None
     try:
-        if done < experiment.epochs and not recorder.out_of_patience():
-            model.fit(
-                make_batches(data.train, experiment, classes, shuffle=True, epoch=done),
-                validation_data=make_batches(data.val, measuring, classes, shuffle=False),
-                epochs=experiment.epochs,
-                initial_epoch=done,
-                class_weight=class_weights(data.train.labels, classes) if balanced else None,
-                shuffle=False,
-                verbose=0,
-                callbacks=[recorder.callback(), *callbacks],
-            )
+        if experiment.backbone:
+            recorder, train_accuracy = train_backbone(job, model, checkpoint, history)
+        else:
+            recorder = fit_phase(job, model, history, (data.train, data.val))
         status = recorder.status
     finally:
-        recorder.close()
         if status != "completed":
             _finish(run, model, status)
     if status == "failed":
+        rate = recorder.experiment.learning_rate
+        name = "fine_tune_learning_rate" if recorder.phase == "fine_tune" else "learning_rate"
         raise TrainingError(
             f"The loss became not a number in epoch {len(recorder.history) + 1}",
-            do=f"Lower learning_rate (now {experiment.learning_rate:g}); precision float32 may"
-            " help too",
+            do=f"Lower {name} (now {rate:g}); precision float32 may help too",
         )
-    sample = data.train.sample(LARGEST_TRAIN_SAMPLE)
-    predicted = run.model.predict(sample.images, batch_size=many, verbose=0).argmax(1)
-    seconds = recorder.history["seconds"].iloc[done:].sum()
+    if train_accuracy is None:
+        sample = data.train.sample(LARGEST_TRAIN_SAMPLE)
+        many = measuring_batch(data.image_shape)
+        predicted = run.model.predict(sample.images, batch_size=many, verbose=0).argmax(1)
+        train_accuracy = float((predicted == sample.labels).mean())
+    new = recorder.history.iloc[len(history) :]
+    speed = len(new) * len(data.train) / max(new["seconds"].sum(), 1e-9)
     _finish(
         run,
         model,
         status,
-        train_accuracy=float((predicted == sample.labels).mean()),
+        train_accuracy=train_accuracy,
         val_accuracy=float(recorder.history["val_accuracy"].max()),
-        images_per_second=float(
-            round((len(recorder.history) - done) * len(data.train) / max(seconds, 1e-9), 1)
-        ),
+        images_per_second=float(round(speed, 1)),
     )
-    last.unlink(missing_ok=True)
+    for name in CHECKPOINTS:
+        (run.folder / name).unlink(missing_ok=True)
 
 
 def _finish(run: Run, model: "keras.Model", status: str, **figures: float) -> None:
