@@ -22,11 +22,11 @@ FOLDER = Path(imgclf_lib.__file__).parent
 # An import may only point to a module that stands earlier: data flows downwards.
 ORDER = [
     *("errors", "paths", "experiment", "backend", "datasets", "pillow_warnings", "formats"),
-    *("image_files", "pixels", "inspection", "drawings", "progress", "defect_files"),
-    *("defects", "near_hashes", "similar", "archives", "catalog", "file_lists", "sources", "fixes", "splits"),
+    *("image_files", "pixels", "inspection", "drawings", "progress", "odd_images"),
+    *("defect_files", "defects", "near_hashes", "similar", "archives", "catalog", "file_lists", "sources", "fixes", "splits"),
     "decoding",
     *("weight_files", "torch_files", "efficientnet_lite", "backbones"),
-    *("cache_folders", "cache", "data", "preprocess"),
+    *("cache_folders", "decoded_files", "cache", "data", "preprocess"),
     *("model", "network_plan", "fitting", "runs", "recorder", "features", "transfer"),
     *("train", "trials"),
     "recipes",
@@ -37,7 +37,7 @@ ORDER = [
     "search_plots",
     "search_words",
     *("network_plots", "cell_plots", "evaluation_figures"),
-    *("headline", "doctor"),
+    *("headline", "advice", "doctor"),
     *("widgets.frame", "widgets.picture", "widgets.heartbeat", "widgets.controls"),
     *("widgets.live_training", "widgets.image_explorer", "widgets.augmentation_preview"),
     *("widgets.network_designer", "widgets.confusion_explorer", "widgets.sketch"),
