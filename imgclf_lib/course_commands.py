@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgclf_lib.words import parse_words, print_json
+from imgclf_lib.words import parse_value, parse_words, print_json
 
 
 def run(words: Sequence[str]) -> int:
@@ -22,6 +22,7 @@ def run(words: Sequence[str]) -> int:
       imgclf run
       imgclf run 04_train 05_evaluate --profile full
       imgclf run --data path/to/photos -p epochs 10 --out runs/photos
+      imgclf run --data path/to/photos --fixes fixes.csv --group "([^/_]+)_"
     """
     from typing import Annotated, Literal
 
@@ -29,7 +30,15 @@ def run(words: Sequence[str]) -> int:
 
     def parse(
         notebooks: tyro.conf.Positional[tuple[str, ...]] = (),
-        data: Annotated[str, tyro.conf.arg(help="known data set, or a folder of images")] = "",
+        data: Annotated[
+            str, tyro.conf.arg(help="known data set, or a folder, list or archive of images")
+        ] = "",
+        fixes: Annotated[
+            Path | None, tyro.conf.arg(help="corrections, from imgclf audit --fix-list")
+        ] = None,
+        group: Annotated[
+            str, tyro.conf.arg(help="pattern for file names: equal parts stay in one split")
+        ] = "",
         profile: Literal["quick", "full"] = "quick",
         parameters: Annotated[
             tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]],
@@ -47,15 +56,17 @@ def run(words: Sequence[str]) -> int:
     import time
 
     from imgclf_lib.paths import course_folder
-    from imgclf_lib.suite import parse_value, run_notebooks
+    from imgclf_lib.suite import run_notebooks
 
     out = given["out"] or course_folder() / "runs" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    parameters = {name: parse_value(value) for name, value in given["parameters"]}
+    parameters |= {name: str(given[name]) for name in ("fixes", "group") if given[name]}
     results = run_notebooks(
         given["notebooks"],
         out,
         given["data"],
         given["profile"],
-        {name: parse_value(value) for name, value in given["parameters"]},
+        parameters,
         given["cell_timeout"],
     )
     if given["json"]:

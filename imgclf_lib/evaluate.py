@@ -115,8 +115,8 @@ def measure(
     Returns:
         ``accuracy``, ``accuracy_ci95`` (low, high), ``loss`` (mean cross-entropy in nats), ``n``,
         ``per_class`` (a dictionary a class), ``confusion_matrix`` (rows true, columns
-        predicted), ``calibration_error`` and ``balanced_accuracy`` (mean recall of the classes
-        that occur).
+        predicted), ``calibration_error``, ``balanced_accuracy`` (mean recall of the classes that
+        occur) and ``macro_f1`` (mean F1 of the classes that occur or are predicted).
     """
     predicted, known = probabilities.argmax(1), range(len(class_names))
     right = int((predicted == labels).sum())
@@ -138,6 +138,7 @@ def measure(
         "accuracy": right / len(labels),
         "accuracy_ci95": list(accuracy_interval(right, len(labels))),
         "balanced_accuracy": float(recall[support > 0].mean()),
+        "macro_f1": float(f1[(support > 0) | np.isin(known, predicted)].mean()),
         "loss": float(log_loss(labels, exact / exact.sum(1, keepdims=True), labels=known)),
         "n": len(labels),
         "per_class": per_class,

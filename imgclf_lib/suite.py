@@ -1,7 +1,7 @@
 """The course, headless: notebooks executed by papermill, and a report about them."""
 
+import ast
 import inspect
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -18,10 +18,12 @@ from papermill.exceptions import PapermillExecutionError
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError, NotebookError
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.outcomes import Outcome
 from imgclf_lib.paths import course_folder
-from imgclf_lib.report import Outcome, write_report
+from imgclf_lib.report import write_report
 
 PROFILES = ("quick", "full")
+LOADING = ("data", "fixes", "group")  # parameters that say which images there are
 
 
 class Job(NamedTuple):
@@ -51,9 +53,9 @@ def run_notebooks(
     Args:
         notebooks: Names such as ``04_train`` or ``04``, or paths; all of the course if empty.
         out: Folder for ``notebooks/``, ``html/``, ``index.html`` and ``results.csv``.
-        data: Known name or folder of images; the notebooks' own choice if empty.
+        data: Known name, folder, list or archive of images; the notebooks' own choice if empty.
         profile: ``quick``, or ``full`` for the values that reach the headline figures.
-        parameters: More values by parameter name.
+        parameters: More values by parameter name, such as ``fixes`` and ``group``.
         cell_timeout: Seconds that one cell may take.
 
     Returns:
@@ -67,12 +69,12 @@ def run_notebooks(
     _check_out(out)
     for name in ("notebooks", "html"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    about = f"data {Path(data).name}, profile {profile}" if data else f"profile {profile}"
+    subject = _subject(jobs)
     outcomes: list[Outcome] = []
     for number, job in enumerate(jobs, 1):
         print(f"[{number}/{len(jobs)}] {job.path.stem}", file=sys.stderr, flush=True)
         outcomes.append(_run(job, out, cell_timeout))
-        results = write_report(outcomes, out, about)
+        results = write_report(outcomes, out, f"profile {profile}", subject)
         print(f"        {outcomes[-1].summary}", file=sys.stderr, flush=True)
     failed = [outcome for outcome in outcomes if outcome.problem]
     if failed:
@@ -91,7 +93,7 @@ def plan(
 
     Args:
         notebooks: Names or paths; all of the course if empty.
-        data: Known name or folder of images, or empty.
+        data: Known name, folder, list or archive of images, or empty.
         profile: ``quick`` or ``full``.
         parameters: Values by parameter name.
 
@@ -103,10 +105,13 @@ def plan(
     """
     if profile not in PROFILES:
         raise InputError("There is no such profile", allowed=", ".join(PROFILES), received=profile)
-    if data:
-        load_data(Experiment(data=data))  # says now what would go wrong in every notebook
-        folder = Path(data).expanduser()
-        parameters = {**parameters, "data": str(folder.resolve()) if folder.is_dir() else data}
+    parameters = {**parameters, "data": data} if data else dict(parameters)
+    for name in ("data", "fixes"):  # the notebooks run in a folder of their own
+        path = Path(str(parameters.get(name) or "")).expanduser()
+        if parameters.get(name) and path.exists():
+            parameters[name] = str(path.resolve())
+    if data:  # says now what would go wrong in every notebook
+        load_data(Experiment(**{name: parameters[name] for name in LOADING if name in parameters}))
     paths = find_notebooks(notebooks)
     declared = {path: _declared(path) for path in paths}
     known = sorted({name for names in declared.values() for name in names})
@@ -158,21 +163,6 @@ def find_notebooks(names: Sequence[str]) -> list[Path]:
     return [_find(name) for name in names] or course_notebooks()
 
 
-def parse_value(text: str) -> Any:
-    """A parameter value from the command line: JSON if it is JSON, the text itself if not.
-
-    Args:
-        text: Such as ``3``, ``0.1``, ``true``, ``[32, 64]`` or ``fashion_mnist``.
-
-    Returns:
-        The value.
-    """
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
 def _find(name: str) -> Path:
     given = Path(name)
     if given.suffix == ".ipynb" and given.is_file():
@@ -186,6 +176,16 @@ def _find(name: str) -> Path:
             received=name,
         )
     return (exact or names)[0]
+
+
+def _subject(jobs: Sequence[Job]) -> str:
+    """Name of the data, as the notebooks are given it or have it in their parameters cell."""
+    for job in jobs:
+        default = papermill.inspect_notebook(job.path).get("data", {}).get("default", "''")
+        data = job.parameters.get("data") or ast.literal_eval(default)
+        if data:
+            return Path(data).name
+    return ""
 
 
 def _declared(path: Path) -> list[str]:

@@ -68,3 +68,18 @@ def print_json(content: Any) -> None:
         content: What JSON can hold.
     """
     print(json.dumps(content, indent=2))
+
+
+def parse_value(text: str) -> Any:
+    """A parameter value from the command line: JSON if it is JSON, the text itself if not.
+
+    Args:
+        text: Such as ``3``, ``0.1``, ``true``, ``[32, 64]`` or ``fashion_mnist``.
+
+    Returns:
+        The value.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -12,6 +12,7 @@ from sklearn.metrics import (
     balanced_accuracy_score,
     classification_report,
     confusion_matrix,
+    f1_score,
     log_loss,
 )
 
@@ -48,6 +49,7 @@ def test_figures_are_those_of_sklearn(seed):
     figures = measure(probabilities, labels, NAMES)
     assert figures["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
     assert figures["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert figures["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     exact = probabilities.astype("float64")
     loss = log_loss(labels, exact / exact.sum(1, keepdims=True))
     assert figures["loss"] == pytest.approx(loss)

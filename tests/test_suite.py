@@ -11,7 +11,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from imgclf_lib.errors import InputError, NotebookError
 from imgclf_lib.headline import MIME_TYPE
-from imgclf_lib.suite import course_notebooks, parse_value, plan, run_notebooks
+from imgclf_lib.suite import course_notebooks, plan, run_notebooks
+from imgclf_lib.words import parse_value
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 GOOD = (
