@@ -1,44 +1,26 @@
 """Decode every image once, into arrays on disk that all later runs read.
 
-A cache folder holds what does not depend on labels: ``images.npy``, ``files.parquet`` (what is
-known about each file) and ``pairs.npy`` (near-duplicates). In it lies a folder for each way to
-split: ``train.npy``, ``val.npy``, ``test.npy`` and ``table.parquet``. Both are named after their
-content and settings, and are there only when they are complete.
+In the folder of decoded files lies a folder for each way to split them: ``train.npy``,
+``val.npy``, ``test.npy`` and ``table.parquet``. Both are named after their content and settings,
+and are there only when they are complete.
 """
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import PIL
 from filelock import FileLock
-from PIL import Image
 
-from imgclf_lib.backbones import input_size
-from imgclf_lib.cache_folders import (
-    MARK,
-    building,
-    copy_images,
-    need_room,
-    read_facts,
-    write_facts,
-)
+from imgclf_lib.cache_folders import MARK, building, copy_images, read_facts, write_facts
 from imgclf_lib.catalog import COLUMNS, SPLITS
-from imgclf_lib.datasets import load_known
-from imgclf_lib.decoding import FACTS, KINDS, decode_arrays, decode_files, measure_images
+from imgclf_lib.decoded_files import decode_source, files_folder, measure_known
+from imgclf_lib.decoding import FACTS, KINDS
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fixes import apply_fixes, read_fixes
-from imgclf_lib.formats import READ
-from imgclf_lib.paths import cache_folder
-from imgclf_lib.similar import similar_pairs
-from imgclf_lib.sources import Source, digest, known_table, open_source
+from imgclf_lib.sources import Source, digest, open_source
 from imgclf_lib.splits import make_splits
-
-FORMAT = 3  # changes when the same settings would give other pixels or facts
-LARGEST_AUTOMATIC_SIZE = 64
 
 
 class Prepared(NamedTuple):
@@ -93,11 +75,11 @@ def prepare(experiment: Experiment) -> Prepared:
     names = ("validation_fraction", "test_fraction", "split_seed")
     settings = [f"{name}={getattr(experiment, name)}" for name in names]
     fixes = read_fixes(experiment.fixes).to_csv() if experiment.fixes else ""
-    base = _base(source, experiment)
+    base = files_folder(source, experiment)
     folder = base / f"splits-{digest(source.labels_key, fixes, *settings)}"
     with FileLock(f"{base}.lock"):
         if not (folder / MARK).is_file():
-            _decode(source, experiment, base)
+            decode_source(source, experiment, base)
             _build_splits(_inspection(source, experiment, base), experiment, base, folder)
     read_facts(base)
     facts = read_facts(folder)
@@ -117,95 +99,12 @@ def inspect_data(experiment: Experiment) -> Inspection:
         InputError: If the data does not exist, or the disk is full.
     """
     source = open_source(experiment)
-    base = _base(source, experiment)
+    base = files_folder(source, experiment)
     with FileLock(f"{base}.lock"):
-        _decode(source, experiment, base)
+        decode_source(source, experiment, base)
         if source.listing is None:
-            _measure_known(base)
+            measure_known(base)
         return _inspection(source, experiment, base)
-
-
-def _base(source: Source, experiment: Experiment) -> Path:
-    """The cache folder of the decoded files of a source."""
-    size = experiment.image_size or f"at most {_largest(experiment)}"
-    settings = (FORMAT, PIL.__version__, size, experiment.color, experiment.resize)
-    key = digest(source.files_key, *map(str, settings))
-    folder = cache_folder() / f"{source.name}-{key}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _largest(experiment: Experiment) -> int:
-    """The largest size that is chosen by itself: that of a pretrained network, or a small one."""
-    return input_size(experiment.backbone) if experiment.backbone else LARGEST_AUTOMATIC_SIZE
-
-
-def _decode(source: Source, experiment: Experiment, base: Path) -> None:
-    """Make the folder of decoded files if it is not there."""
-    if (base / MARK).is_file():
-        return
-    with building(base) as new:
-        out = new / "images.npy"
-        if source.listing is None:
-            table, classes = _decode_known(source.name, experiment, out)
-            pairs = np.empty((0, 2), "int64")
-        else:
-            root, files, classes = source.listing.root, source.table, ()
-            paths = files.loc[files["problem"] == "", "path"].tolist()
-            size, channels = _look(root, paths, experiment)
-            need_room(new, 2 * len(paths) * size * size * channels)  # again in their splits
-            table = decode_files(root, paths, size, channels, experiment.resize, out, source.name)
-            table.insert(0, "path", pd.array(paths, dtype="str"))
-            pairs = _near_duplicates(table, out)
-        table.to_parquet(new / "files.parquet", index=False)
-        np.save(new / "pairs.npy", pairs)
-        write_facts(new, name=source.name, place=source.place, class_order=classes)
-
-
-def _decode_known(
-    name: str, experiment: Experiment, out: Path
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    known = load_known(name)
-    images = [*known.train_images, *known.test_images]
-    height, width, channels = images[0].shape
-    size = experiment.image_size or max(height, width)
-    channels = {"auto": channels, "grey": 1, "color": 3}[experiment.color]
-    need_room(out.parent, 2 * len(images) * size * size * channels)
-    facts = decode_arrays(images, size, channels, experiment.resize, out, name)
-    names = known_table(known)[["path", "label", "split"]]
-    return pd.concat([names, facts], axis=1), known.classes
-
-
-def _measure_known(base: Path) -> None:
-    """Fill in what the audit wants to know, and training does not."""
-    table = pd.read_parquet(base / "files.parquet")
-    if table["perceptual_hash"].eq("").any():
-        measures = measure_images(base / "images.npy", table["path"])
-        table[measures.columns] = measures
-        np.save(base / "pairs.npy", _near_duplicates(table, base / "images.npy"))
-        table.to_parquet(base / "files.parquet", index=False)
-
-
-def _near_duplicates(table: pd.DataFrame, images: Path) -> np.ndarray:
-    good = (table["problem"] == "").to_numpy()
-    hashes = np.array([int(each or "0", 16) for each in table["perceptual_hash"]], "uint64")
-    pairs = similar_pairs(hashes, np.load(images, mmap_mode="r"))
-    return pairs[good[pairs].all(1)]
-
-
-def _look(root: Path, paths: list[str], experiment: Experiment) -> tuple[int, int]:
-    """Size and channels, from the headers of about 500 files."""
-    sides, modes = [], set()
-    for path in paths[:: max(1, len(paths) // 500)]:
-        # A file that cannot be opened is reported with its reason when it is decoded.
-        with suppress(Exception), Image.open(root / path, formats=READ) as image:
-            sides.append(min(image.size))
-            modes.add(image.mode)
-    largest = _largest(experiment)
-    automatic = min(int(np.median(sides or [largest])), largest)
-    grey = modes <= {"1", "L", "LA", "I", "I;16", "F"}
-    depth = {"auto": 1 if grey else 3, "grey": 1, "color": 3}[experiment.color]
-    return experiment.image_size or max(1, automatic), depth
 
 
 def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspection:
@@ -218,7 +117,9 @@ def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspectio
         files = source.table.reset_index(drop=True)
         decoded = np.flatnonzero(files["problem"] == "")
         facts = table[FACTS].set_axis(decoded).reindex(files.index)
-        empty = {name: "" if kind == "str" else 0 for name, kind in KINDS.items()}
+        empty: dict[str, str | float] = {
+            name: "" if kind == "str" else 0 for name, kind in KINDS.items()
+        }
         empty["brightness"] = empty["sharpness"] = np.nan
         facts = facts.fillna(empty).astype(KINDS)
         for name in ("problem", "detail"):

@@ -39,7 +39,7 @@ def decode_files(
     resize: str,
     out: Path,
     name: str,
-    inspect: Callable[[Path, int, int, str], Inspected] = inspect_file,
+    inspect: Callable[[Path, int, int, str], Inspected] | None = None,
 ) -> pd.DataFrame:
     """Decode files into an array on disk, and gather what is known about each.
 
@@ -55,7 +55,7 @@ def decode_files(
         out: The ``.npy`` file to write: ``uint8`` of shape ``(n, size, size, channels)``, zeros
             for a file that cannot be decoded.
         name: What the progress bar calls the data.
-        inspect: What looks at one file.
+        inspect: What looks at one file; ``inspect_file`` if not given.
 
     Returns:
         A row a file, in the order of the paths, with the columns ``FACTS``.
@@ -67,11 +67,11 @@ def decode_files(
     start, stride = array.offset, size * size * channels
     del array
 
+    looks, how = inspect or inspect_file, (size, channels, resize)
+
     def work(batch: Batch) -> list[tuple]:
         first, names = batch
-        return _decode_batch(
-            inspect, root, names, (size, channels, resize), out, start + first * stride
-        )
+        return _decode_batch(looks, root, names, how, out, start + first * stride)
 
     length = BATCH if len(paths) > FEW_FILES else 8
     batches = [(at, list(paths[at : at + length])) for at in range(0, len(paths), length)]

@@ -93,6 +93,12 @@ def check_classes(usable: pd.DataFrame) -> None:
         InputError: If there are fewer than two classes, or one has no training image.
     """
     counts = usable["label"].value_counts()
+    if not len(counts):
+        raise InputError(
+            "There is no image that can be used",
+            allowed="images in one folder for each class, such as cat/1.jpg and dog/2.jpg",
+            do="imgclf audit tells the reason of every file",
+        )
     if len(counts) < 2:
         raise InputError(
             "Classification needs at least two classes",

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imgclf_lib import cache
-from imgclf_lib.cache import prepare
+from imgclf_lib import cache, decoding
+from imgclf_lib.cache import inspect_data, prepare
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.pixels import decode
+from imgclf_lib.inspection import inspect_file
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def decoded(monkeypatch):
 
     def counting(*arguments):
         calls.append(arguments)
-        return decode(*arguments)
+        return inspect_file(*arguments)
 
-    monkeypatch.setattr(cache, "decode", counting)
+    monkeypatch.setattr(decoding, "inspect_file", counting)
     return calls
 
 
@@ -44,7 +44,7 @@ def folder(tmp_path, make_images):
 
 
 def table_of(prepared: cache.Prepared) -> pd.DataFrame:
-    return pd.read_csv(prepared.folder / "table.csv", keep_default_na=False)
+    return pd.read_parquet(prepared.folder / "table.parquet")
 
 
 def test_second_call_decodes_nothing(folder, own_cache, decoded):
@@ -55,9 +55,9 @@ def test_second_call_decodes_nothing(folder, own_cache, decoded):
     assert len(decoded) == 18
     assert (first.folder / "train.npy").stat().st_mtime_ns == stamp
     assert sorted(path.name for path in first.folder.iterdir()) == [
-        *("data.json", "table.csv", "test.npy", "train.npy", "val.npy")
+        *("data.json", "table.parquet", "test.npy", "train.npy", "val.npy")
     ]
-    assert [path.name for path in own_cache.iterdir() if path.is_dir()] == [first.folder.name]
+    assert [path for path in own_cache.iterdir() if path.is_dir()] == [first.folder.parent]
 
 
 def test_training_fields_do_not_count(folder, own_cache, decoded):
@@ -127,7 +127,13 @@ def test_unusable_files_are_in_the_table_with_a_reason(folder, own_cache, capfd)
     assert set(rejected.index) == set(bad)
     assert len(table) == 18 + len(bad)
     assert (rejected["split"] == "").all()
-    assert rejected.loc["rows/empty.png", "problem"].startswith("cannot be decoded (")
+    assert rejected["problem"].to_dict() == {
+        "rows/empty.png": "empty",
+        "rows/text.jpg": "not an image",
+        "blob/cut.png": "truncated",
+        "blob/notes.txt": "unknown extension",
+        "loose.png": "no class",
+    }
     arrays = [np.load(prepared.folder / f"{split}.npy") for split in ("train", "val", "test")]
     assert sum(map(len, arrays)) == 18
     told = capfd.readouterr().err
@@ -143,7 +149,9 @@ def test_too_many_broken_files_end_it(folder, own_cache):
         picture.write_bytes(b"broken")
     with pytest.raises(InputError, match="at least two classes"):
         prepare(Experiment(data=str(folder)))
-    assert not [path for path in own_cache.iterdir() if path.is_dir()]
+    assert not list(own_cache.glob("*/splits-*"))
+    found = inspect_data(Experiment(data=str(folder)))
+    assert found.table["problem"].value_counts().to_dict() == {"not an image": 12, "": 6}
 
 
 def test_the_table_knows_the_files(tmp_path, own_cache, make_images):
@@ -192,7 +200,7 @@ def test_no_such_data(own_cache):
 
 KILLED = """
 import sys, time
-from imgclf_lib import cache
+from imgclf_lib import cache, decoding
 from imgclf_lib.experiment import Experiment
 calls = []
 def slow(*arguments):
@@ -200,8 +208,8 @@ def slow(*arguments):
     if len(calls) > 10:
         print("halfway", flush=True)
         time.sleep(60)
-    return decode(*arguments)
-decode, cache.decode = cache.decode, slow
+    return inspect_file(*arguments)
+inspect_file, decoding.inspect_file = decoding.inspect_file, slow
 cache.prepare(Experiment(data=sys.argv[1]))
 """
 
@@ -219,7 +227,7 @@ def test_a_process_killed_half_way_leaves_nothing_in_the_way(folder, own_cache):
     prepared = prepare(Experiment(data=str(folder)))
     assert len(table_of(prepared)) == 18
     left = [path for path in own_cache.iterdir() if path.is_dir()]
-    assert left == [prepared.folder], "what the dead process had begun is gone"
+    assert left == [prepared.folder.parent], "what the dead process had begun is gone"
 
 
 def test_an_incomplete_folder_is_built_again(folder, own_cache):
@@ -236,9 +244,9 @@ def test_two_at_once_decode_once(folder, own_cache, monkeypatch):
     def slow(*arguments):
         calls.append(0)
         time.sleep(0.01)
-        return decode(*arguments)
+        return inspect_file(*arguments)
 
-    monkeypatch.setattr(cache, "decode", slow)
+    monkeypatch.setattr(decoding, "inspect_file", slow)
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(prepare(Experiment(data=str(folder)))))
@@ -250,3 +258,81 @@ def test_two_at_once_decode_once(folder, own_cache, monkeypatch):
         thread.join()
     assert len(calls) == 18
     assert found[0] == found[1]
+
+
+def test_other_splits_need_no_decoding(folder, own_cache, decoded):
+    first = prepare(Experiment(data=str(folder)))
+    for change in ({"split_seed": 3}, {"test_fraction": 0.4}, {"group": r"\d\d(\d)"}):
+        other = prepare(Experiment(data=str(folder), **change))
+        assert other.folder != first.folder
+        table = table_of(other)
+        for split in ("train", "val", "test"):
+            rows = table[table["split"] == split]
+            images = np.load(other.folder / f"{split}.npy")
+            for path, image in zip(rows["path"], images, strict=True):
+                np.testing.assert_array_equal(image[..., 0], np.asarray(Image.open(folder / path)))
+    assert len(decoded) == 18
+
+
+def test_a_fix_list_is_honoured_without_decoding_again(folder, own_cache, decoded, tmp_path):
+    prepare(Experiment(data=str(folder)))
+    fixes = tmp_path / "fixes.csv"
+    fixes.write_text("path,action,label\nrows/000.png,exclude,\nrows/001.png,relabel,blob\n")
+    before = {path: path.read_bytes() for path in folder.rglob("*.png")}
+    corrected = prepare(Experiment(data=str(folder), fixes=str(fixes)))
+    table = table_of(corrected).set_index("path")
+    assert table.loc["rows/000.png", ["problem", "split"]].tolist() == ["excluded", ""]
+    assert table.loc["rows/001.png", "label"] == "blob"
+    assert sum(len(np.load(path)) for path in corrected.folder.glob("*.npy")) == 17
+    fixes.write_text("path,action,label\nrows/001.png,relabel,columns\n")
+    again = prepare(Experiment(data=str(folder), fixes=str(fixes)))
+    assert again.folder != corrected.folder
+    assert table_of(again).set_index("path").loc["rows/001.png", "label"] == "columns"
+    assert len(decoded) == 18
+    assert {path: path.read_bytes() for path in folder.rglob("*.png")} == before
+
+
+def test_groups_by_pattern_stay_in_one_split(folder, own_cache):
+    table = table_of(prepare(Experiment(data=str(folder), group=r"\d\d(\d)", test_fraction=0.3)))
+    assert table["group"].nunique() == 6
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_duplicates_stay_in_one_split(seed, tmp_path, own_cache):
+    """Photographs saved again as JPEG, and smaller: other bytes and pixels, the same picture."""
+    generator = np.random.default_rng(0)
+    for label in "ab":
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(8):
+            small = Image.fromarray(generator.integers(0, 256, (6, 6, 3), "uint8"))
+            photo = small.resize((96, 96), Image.Resampling.BICUBIC)
+            photo.save(tmp_path / "photos" / label / f"{number}.png")
+            photo.resize((80, 80)).save(tmp_path / "photos" / label / f"{number}x.jpg", quality=70)
+    table = table_of(prepare(Experiment(data=str(tmp_path / "photos"), split_seed=seed)))
+    assert table["pixel_hash"].nunique() == 32
+    pictures = table.groupby(table["path"].str[:3])
+    assert (pictures["split"].nunique() == 1).all()
+    assert table["split"].nunique() == 3
+
+
+def test_one_class_can_be_inspected(tmp_path, own_cache, make_images):
+    folder = make_images(tmp_path / "one", {"rows": 3})
+    (folder / "rows" / "empty.png").write_bytes(b"")
+    found = inspect_data(Experiment(data=str(folder)))
+    assert found.table["problem"].tolist() == ["", "", "", "empty"]
+    assert found.places.tolist() == [0, 1, 2, -1]
+    assert found.images.shape[1:] == (24, 24, 1)
+    assert found.table["sharpness"].notna().tolist() == [True] * 3 + [False]
+    with pytest.raises(InputError, match="at least two classes"):
+        prepare(Experiment(data=str(folder)))
+
+
+def test_a_folder_without_any_image_can_be_inspected(tmp_path, own_cache):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("text")
+    found = inspect_data(Experiment(data=str(tmp_path / "docs")))
+    assert found.table["problem"].tolist() == ["no class"]
+    assert found.places.tolist() == [-1]
+    with pytest.raises(InputError, match="no image that can be used"):
+        prepare(Experiment(data=str(tmp_path / "docs")))
