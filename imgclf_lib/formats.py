@@ -54,7 +54,10 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
-CUT_WORDS = ("truncated", "end of file", "eof", "not enough", "incomplete", "requires a buffer")
+CUT_WORDS = (
+    *("truncated", "end of file", "eof", "not enough", "incomplete", "requires a buffer"),
+    "index out of range",
+)
 UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
 TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
@@ -228,6 +231,5 @@ def _error_of(name: str, raw: bytes) -> Exception:
 def _words(error: Exception) -> str:
     """The message of an error in one line, without addresses in memory."""
     words = " ".join(str(error).split()).partition(" <_io.")[0]
-    return (
-        words[:300] if any(map(str.isalpha, words)) else f"{type(error).__name__} {words}".strip()
-    )
+    name = type(error).__name__
+    return words[:300] if any(map(str.isalpha, words)) else f"{name}: {words}".rstrip(": ")
