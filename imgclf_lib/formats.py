@@ -54,10 +54,8 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
-CUT_WORDS = (
-    *("truncated", "end of file", "eof", "not enough", "incomplete", "requires a buffer"),
-    "index out of range",
-)
+CUT_WORDS = ("truncated", "end of file", "eof", "not enough", "incomplete", "requires a buffer")
+SHORTEST = 32  # bytes; whatever breaks off earlier has not even a header
 UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
 TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
@@ -148,6 +146,8 @@ def is_cut(raw: bytes, name: str) -> bool:
     Returns:
         True if the end is surely missing; False if it is there, or the format cannot tell.
     """
+    if name and len(raw) < SHORTEST:
+        return True
     if name == "JPEG":
         return b"\xff\xd9" not in raw[-4096:]
     if name == "PNG":
