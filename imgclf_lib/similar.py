@@ -4,34 +4,35 @@ Candidates have nearly the same perceptual hash; each candidate is then compared
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-DISTANCE = 7  # bits of 64 in which the hashes of candidates may differ
-BANDS = (0, 16, 32, 48)  # where the four parts of a hash begin, in bits
-SIDE = (
-    16  # images are compared at this height and width; fine enough to tell, coarse enough for JPEG
-)
-SAME = 0.9  # least correlation of near-duplicates, chosen by looking at pairs of two data sets
+from imgclf_lib.near_hashes import Pairs, close_hashes
+
+SIDE = 16  # images are compared at this height and width: enough to tell, too few for JPEG noise
+SAME = (0.65, 0.93)  # range of the least correlation of near-duplicates, found by looking at pairs
+ABOVE = (0.2, 2.5)  # and how it follows from that of unrelated images: an offset and a factor
 COLOR = 20  # largest difference of their colours, in grey levels (root of the mean square)
-NOISE = 8  # levels by which copies of a flat image may differ in any pixel
-FLAT = 4  # an image with a smaller standard deviation shows too little to be told apart
+LIGHT = 30  # largest difference of their mean brightness, in grey levels
+CONTRAST = 1.3  # largest ratio of their contrasts
+FLAT = 4  # an image of less contrast (standard deviation, grey levels) shows too little to compare
+NOISE = 8  # grey levels by which copies of a flat image may differ in any pixel
+SAMPLE = 3000  # images from which it is learned what all have in common
+PIECE = 4_000_000  # pixels held as floats at a time
+PART = 50_000  # candidates that are looked at before the next are chosen
 ROUNDS = 32  # different images with one and the same hash that are told apart
-MOST_TILES = 256  # 16 images each: what an image is compared with in one band
-MOST_WORK = 5_000_000_000  # comparisons of hashes, beyond which less similar ones are left out
 
 
 def similar_pairs(hashes: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Find near-duplicates: copies that were compressed again, resized, brightened a little.
 
-    Equal hashes are found by sorting, hashes that differ in up to 7 bits by multi-index hashing
-    (Norouzi, Punjani and Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", 2012):
-    one of four parts of 16 bits then differs in at most one bit. What counts in the end are the
-    pixels. They are compared without what all images of the data set have in common (the
-    outline of a shirt, the sky above), so that two different shirts are not called the same.
+    Candidates have equal perceptual hashes or such that differ in a few bits. What counts in
+    the end are the pixels: grey, 16 x 16, without mean and contrast, and whitened, which takes
+    out what the images of the data set have in common (the outline of a shirt, the sky above).
+    Their correlation must stand out from that of unrelated images of the same data set, so that
+    two different shirts are not called the same; brightness and colours must be similar too.
 
     Of a thousand copies the result does not hold half a million pairs: it holds enough pairs to
     connect all of them. See ``components``.
@@ -48,11 +49,14 @@ def similar_pairs(hashes: np.ndarray, images: np.ndarray) -> np.ndarray:
     eyes = _Eyes(images)
     found, leaders = _equal_hashes(hashes, eyes)
     groups = np.arange(len(leaders))
-    for first, second in _batches(_close_hashes(hashes[leaders]), len(leaders)):
+    close = close_hashes(hashes[leaders], 11 if eyes.least < 0.8 else 7)
+    for first, second in _batches(close, len(leaders)):
         new = groups[first] != groups[second]  # those connected already need no look
         first, second = first[new], second[new]
         same = eyes.see(leaders[first], leaders[second])
         found.append(np.stack([leaders[first[same]], leaders[second[same]]], 1))
+        if not same.any():
+            continue
         joined = np.stack([groups[first[same]], groups[second[same]]], 1)
         groups = components(len(leaders), joined)[groups]
     pairs = np.sort(np.concatenate(found), 1)
@@ -86,8 +90,8 @@ class _Eyes:
         self.places = np.full(len(images), -1, "int32")
         self.shapes = np.zeros((0, self.down.shape[0] * self.across.shape[0]), "int8")
         self.colors = np.zeros((0, 32), "int8")
-        self.flat = np.zeros(0, bool)
-        self.whiten = self._common()
+        self.lights = np.zeros((0, 2), "float32")
+        self.whiten, self.least = self._common()
 
     def see(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Whether the images of each pair of rows look the same."""
@@ -98,12 +102,15 @@ class _Eyes:
             one, two = self.places[rows[0]], self.places[rows[1]]
             shapes = self.shapes[one].astype("float32"), self.shapes[two].astype("float32")
             lengths = np.linalg.norm(shapes[0], axis=1) * np.linalg.norm(shapes[1], axis=1)
-            alike = np.vecdot(*shapes) >= SAME * lengths
-            colors = self.colors[one].astype("float32") - self.colors[two]
-            alike &= np.sqrt(np.square(2 * colors).mean(1)) <= COLOR
-            flat = self.flat[one] | self.flat[two]
+            alike = np.vecdot(*shapes) >= self.least * lengths
+            colors = 2 * (self.colors[one].astype("float32") - self.colors[two])
+            alike &= np.sqrt(np.square(colors).mean(1)) <= COLOR
+            means, contrasts = self.lights[[one, two]].transpose(2, 0, 1)
+            alike &= abs(means[0] - means[1]) <= LIGHT
+            alike &= contrasts.max(0) <= CONTRAST * contrasts.min(0)
+            flat = contrasts.min(0) < FLAT
             alike &= ~flat
-            for place in np.flatnonzero(flat & (self.flat[one] == self.flat[two])):
+            for place in np.flatnonzero(flat & (abs(means[0] - means[1]) <= NOISE)):
                 pixels = (self.images[each[place]].astype("int16") for each in rows)
                 alike[place] = np.abs(np.subtract(*pixels)).max(initial=0) <= NOISE
             parts.append(alike)
@@ -111,46 +118,61 @@ class _Eyes:
 
     def _remember(self, rows: np.ndarray) -> None:
         rows = rows[self.places[rows] < 0]
-        self.places[rows] = len(self.flat) + np.arange(len(rows))
-        shapes, colors, flats = [self.shapes], [self.colors], [self.flat]
+        self.places[rows] = len(self.lights) + np.arange(len(rows))
+        shapes, colors, lights = [self.shapes], [self.colors], [self.lights]
         for start in range(0, len(rows), 1024):
             small = self._small(rows[start : start + 1024])
-            grey, flat = _normal(small)
+            grey, light = _normal(small)
             white = grey @ self.whiten
             scale = 127 / np.abs(white).max(1, keepdims=True).clip(1e-9)
             shapes.append((white * scale).round().astype("int8"))
             colors.append(_colors(small))
-            flats.append(flat)
+            lights.append(light)
         self.shapes, self.colors = np.concatenate(shapes), np.concatenate(colors)
-        self.flat = np.concatenate(flats)
+        self.lights = np.concatenate(lights)
 
     def _small(self, rows: np.ndarray) -> np.ndarray:
-        """Float array of shape ``(n, SIDE, SIDE, channels)``."""
-        pixels = self.images[rows].astype("float32")
-        return np.einsum("ai,nijc,bj->nabc", self.down, pixels, self.across, optimize=True)
+        """Float array of shape ``(n, SIDE, SIDE, channels)``; few pixels are read at a time."""
+        length = max(1, PIECE // max(1, int(np.prod(self.images.shape[1:]))))
+        parts = [np.zeros((0, len(self.down), len(self.across), self.images.shape[3]), "float32")]
+        for start in range(0, len(rows), length):
+            pixels = self.images[rows[start : start + length]].astype("float32")
+            shrink = ("ai,nijc,bj->nabc", self.down, pixels, self.across)
+            parts.append(np.einsum(*shrink, optimize=True))
+        return np.concatenate(parts)
 
-    def _common(self) -> np.ndarray:
-        """A matrix that takes out what the images have in common (whitening)."""
+    def _common(self) -> tuple[np.ndarray, float]:
+        """What takes out that which images have in common, and the least correlation of copies."""
         count = len(self.images)
-        rows = np.unique(np.linspace(0, max(0, count - 1), min(count, 3000)).astype("int64"))
-        grey, flat = _normal(self._small(rows))
-        grey = grey[~flat]
-        # A few images tell too little: neighbouring pixels are alike in any photograph.
+        rows = np.unique(np.linspace(0, max(0, count - 1), min(count, SAMPLE)).astype("int64"))
+        grey, light = _normal(self._small(rows))
+        grey = grey[light[:, 1] >= FLAT]
+        # A few images tell too little: in any photograph neighbouring pixels are alike.
         y, x = np.indices((len(self.down), len(self.across))).reshape(2, -1)
         apart = np.hypot(y[:, None] - y, x[:, None] - x)
         usual = np.exp(-apart / 4) / len(y)
         weight = len(y)
         covariance = (grey.T @ grey + weight * usual) / (len(grey) + weight)
         values, vectors = np.linalg.eigh(covariance)
-        return (vectors / np.sqrt(values.clip(0) + 1e-3 * values[-1])).astype("float32")
+        whiten = (vectors / np.sqrt(values.clip(0) + 1e-3 * values[-1])).astype("float32")
+        white = grey @ whiten
+        white /= np.linalg.norm(white, axis=1, keepdims=True).clip(1e-9)
+        white = white[:: -(-len(white) // 1000) or 1]
+        others = np.sort((white @ white.T)[np.triu_indices(len(white), 1)])
+        # One in a hundred; of a few images each may have a copy, which is no unrelated pair.
+        spared = max(len(white) // 2, len(others) // 100) + 1
+        unrelated = others[-spared] if len(others) >= spared else 0.0
+        return whiten, float(np.clip(ABOVE[0] + ABOVE[1] * unrelated, *SAME))
 
 
 def _normal(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Grey pixels without mean and contrast, a row an image, and which images are flat."""
+    """Grey pixels without mean and contrast, a row an image; and these two."""
     grey = small.mean(-1).reshape(len(small), -1)
-    grey = grey - grey.mean(1, keepdims=True)
-    length = np.linalg.norm(grey, axis=1, keepdims=True)
-    return grey / length.clip(1e-6), length[:, 0] < FLAT * np.sqrt(grey.shape[1])
+    mean = grey.mean(1, keepdims=True)
+    grey = grey - mean
+    contrast = grey.std(1, keepdims=True)
+    unit = grey / (contrast * np.sqrt(grey.shape[1])).clip(1e-6)
+    return unit, np.concatenate([mean, contrast], 1)
 
 
 def _colors(small: np.ndarray) -> np.ndarray:
@@ -189,74 +211,20 @@ def _equal_hashes(hashes: np.ndarray, eyes: _Eyes) -> tuple[list[np.ndarray], np
     return found, np.sort(np.concatenate(leaders))
 
 
-def _close_hashes(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of places with different hashes of at most 7 bits difference, some repeatedly."""
-    keys = [(hashes >> np.uint64(band) & np.uint64(0xFFFF)).astype("int64") for band in BANDS]
-    counts = [np.bincount(key, minlength=1 << 16) for key in keys]
-    near = [1 << bit for bit in range(16)]
-    every = np.arange(1 << 16)
-    work = sum(int((each * each[every ^ flip]).sum()) for each in counts for flip in near)
-    flips = [0, *(near if work / 2 <= MOST_WORK else [])]
-    for key, count in zip(keys, counts, strict=True):
-        yield from _in_band(hashes, key, count, flips)
-
-
-def _in_band(
-    hashes: np.ndarray, keys: np.ndarray, counts: np.ndarray, flips: list[int]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs whose keys are equal or differ by one of ``flips``.
-
-    Images with the same key stand together in tiles; whole tiles are compared at once.
-    """
-    crowd = float(np.square(counts).sum()) / max(1, len(keys))
-    side = 16 if crowd > 12 else 4 if crowd > 3 else 1
-    tiles = -(-counts // side)
-    begin = np.cumsum(tiles) - tiles
-    order = np.argsort(keys, kind="stable")
-    rank = np.arange(len(keys)) - np.repeat(np.cumsum(counts) - counts, counts)
-    members = np.full(int(tiles.sum()) * side, -1, "int32")
-    members[begin[keys[order]] * side + rank] = order
-    empty = members < 0
-    left = np.where(empty, np.uint64(0), hashes[members]).reshape(-1, side, 1)
-    right = np.where(empty, ~np.uint64(0), hashes[members]).reshape(-1, 1, side)
-    members = members.reshape(-1, side)
-    key_of = np.repeat(np.arange(1 << 16), tiles)
-    for flip in flips:
-        other = key_of ^ flip
-        start = np.arange(len(key_of)) if flip == 0 else begin[other]
-        number = (begin[other] + tiles[other] - start).clip(max=MOST_TILES)
-        number[key_of > other] = 0
-        for one, two in _ranges(start, number, 400_000 // side**2):
-            bits = np.bitwise_count(left[one] ^ right[two])
-            which, row, column = np.nonzero((bits <= DISTANCE) & (bits > 0))
-            first, second = members[one[which], row], members[two[which], column]
-            real = (first >= 0) & (second >= 0)
-            if flip == 0:  # within one tile every pair comes twice
-                real &= (one[which] != two[which]) | (row < column)
-            yield first[real], second[real]
-
-
-def _ranges(
-    start: np.ndarray, number: np.ndarray, most: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each place with each of ``number`` places from ``start``, about ``most`` at a time."""
-    total = np.append(0, np.cumsum(number))
-    cuts = np.unique([*np.searchsorted(total, np.arange(0, total[-1], most)), len(number)])
-    for low, high in pairwise(cuts):
-        many = number[low:high]
-        ramp = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
-        yield np.repeat(np.arange(low, high), many), np.repeat(start[low:high], many) + ramp
-
-
-def _batches(
-    pieces: Iterator[tuple[np.ndarray, np.ndarray]], count: int, least: int = 200_000
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pieces put together, each pair once in a batch."""
+def _batches(pieces: Iterator[Pairs], count: int) -> Iterator[Pairs]:
+    """Pieces put together and each pair once, then cut into parts of one size."""
     held: list[np.ndarray] = []
     for first, second in pieces:
-        held.append(np.minimum(first, second).astype("int64") * count + np.maximum(first, second))
-        if sum(map(len, held)) >= least:
-            yield np.divmod(np.unique(np.concatenate(held)), count)
+        low, high = np.minimum(first, second).astype("int64"), np.maximum(first, second)
+        held.append(low * count + high)
+        if sum(map(len, held)) >= 4 * PART:
+            yield from _parts(held, count)
             held = []
     if held:
-        yield np.divmod(np.unique(np.concatenate(held)), count)
+        yield from _parts(held, count)
+
+
+def _parts(held: list[np.ndarray], count: int) -> Iterator[Pairs]:
+    pairs = np.unique(np.concatenate(held))
+    for start in range(0, len(pairs), PART):
+        yield np.divmod(pairs[start : start + PART], count)
