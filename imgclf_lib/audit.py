@@ -87,6 +87,8 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
     Raises:
         InputError: If the data does not exist, or what was asked for cannot be measured.
     """
+    if experiment.fixes:
+        read_fixes(experiment.fixes)  # before the work: it may not be there
     found = inspect_data(experiment)
     table = found.table.reset_index(drop=True)
     folder = Path(found.place)
@@ -100,6 +102,39 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
     return Audit(
         found.name, found.place, experiment, table, findings, found.images, found.places, leak
     )
+
+
+def twin_pictures(
+    found: Audit, problem: str, count: int
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[str]]:
+    """Pairs of pictures behind findings about duplicates, as ``audit_plots.pair_grid`` draws them.
+
+    Args:
+        found: An audit.
+        problem: A kind of finding, such as ``duplicate across splits``.
+        count: How many pairs at most; they are taken from all over the list.
+
+    Returns:
+        Two ``uint8`` arrays for each pair, and a caption of two lines: split and class of each.
+    """
+    rows = found.findings[found.findings["problem"] == problem]
+    pairs = {
+        tuple(sorted((path, *others[:1])))
+        for path, others in zip(rows["path"], rows["related"], strict=True)
+    }
+    ordered = sorted(pairs)
+    chosen = [
+        ordered[place]
+        for place in np.unique(
+            np.linspace(0, len(ordered) - 1, min(count, len(ordered))).astype(int)
+        )
+    ]
+    facts = found.table.drop_duplicates("path").set_index("path")
+    captions = [
+        "\n".join(f"{facts.loc[path, 'split']} {facts.loc[path, 'label']}".strip() for path in pair)
+        for pair in chosen
+    ]
+    return [(found.picture(one), found.picture(two)) for one, two in chosen], captions
 
 
 def suggest_fixes(found: Audit) -> pd.DataFrame:

@@ -37,6 +37,8 @@ def finding_bars(counts: pd.DataFrame, title: str, axes: Axes | None = None) -> 
     names, numbers = counts["problem"].tolist(), counts["count"].to_numpy()
     for severity, (color, hatch) in LOOKS.items():
         rows = np.flatnonzero(counts["severity"] == severity)
+        if not len(rows):
+            continue
         drawn = axes.barh(
             *(rows, numbers[rows]), color=color, hatch=hatch, edgecolor="white", label=severity
         )
@@ -50,7 +52,7 @@ def finding_bars(counts: pd.DataFrame, title: str, axes: Axes | None = None) -> 
     axes.set(title=plain(title, 100), xlabel="findings (logarithmic)")
     axes.spines[["top", "right"]].set_visible(False)
     if len(counts):
-        axes.legend(frameon=False, loc="lower right", fontsize=8)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(1, 0), fontsize=8)
     return axes
 
 
@@ -111,14 +113,14 @@ def size_scatter(
     Returns:
         The axes; both are logarithmic, and square images lie on the dashed line.
     """
-    axes = axes or new_axes(6, 4.5)
+    axes = axes or new_axes(7, 4.2)
     used = table[table["problem"] == ""]
     sizes = used.groupby(["width", "height"]).size().reset_index(name="images")
     sizes = sizes.iloc[:: max(1, len(sizes) // MOST_POINTS)]
     area = 10 + 150 * np.sqrt(sizes["images"] / sizes["images"].max())
     axes.scatter(
         sizes["width"], sizes["height"], area, alpha=0.4, color=PALETTE[0], linewidths=0,
-        label=f"{len(used):,} images of {len(sizes):,} sizes",
+        label=f"{len(used):,} images; a larger dot is more of them",
     )  # fmt: skip
     for kind, color, marker in zip(ODD, (PALETTE[1], PALETTE[6]), ("s", "^"), strict=True):
         paths = findings.loc[findings["problem"] == kind, "path"]
@@ -130,16 +132,15 @@ def size_scatter(
             )  # fmt: skip
     if len(used):
         ends = used[["width", "height"]].to_numpy()
-        low, high = ends.min() / 1.5, ends.max() * 1.5
+        low, high = ends.min() / 2.2, ends.max() * 2.2
         axes.plot([low, high], [low, high], "--", color="0.6", linewidth=1, zorder=0)
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(2))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(1, 0))
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     axes.set(title=plain(title, 100), xlabel="width (pixels)", ylabel="height (pixels)")
-    axes.set_aspect("equal")
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
@@ -169,7 +170,8 @@ def measure_histograms(table: pd.DataFrame, findings: pd.DataFrame, title: str) 
         values = used[name].dropna()
         if name == "sharpness":
             values = values.clip(lower=0.1)  # a logarithm has no place for 0
-            edges = np.geomspace(0.1, max(1000, values.max() if len(values) else 0), 41)
+            low, high = (values.min(), values.max()) if len(values) else (1, 1)
+            edges = np.geomspace(low / 2, high * 2, 41)
             axes.set_xscale("log")
         else:
             edges = np.linspace(0, 255, 52)

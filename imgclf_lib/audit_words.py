@@ -22,8 +22,8 @@ def audit_lines(audit: Audit) -> list[str]:
     """
     counts = count_findings(audit.findings)
     lines = [
-        f"{audit.name}: {audit.files:,} files, {audit.accepted:,} accepted,"
-        f" {audit.rejected:,} rejected",
+        f"{audit.name}: {audit.files:,} file{'s' * (audit.files != 1)},"
+        f" {audit.accepted:,} accepted, {audit.rejected:,} rejected",
         "",
     ]
     if counts.empty:

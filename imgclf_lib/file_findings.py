@@ -109,7 +109,8 @@ def _odd(
                 "odd shape": f"{width[i]:.0f} × {height[i]:.0f} pixels",
                 "nearly constant": f"standard deviation {deviation[i]:.1f}, mean grey"
                 f" {light[i]:.0f} of 255",
-                "blurred": f"sharpness {sharp[i]:.1f}; the middle image has {middle['sharpness']:.0f}",
+                "blurred": f"sharpness {sharp[i]:.1f}; the middle image has"
+                f" {middle['sharpness']:.0f}",
             }.get(
                 problem,
                 f"mean grey {light[i]:.0f} of 255; the middle image has {middle['brightness']:.0f}",

@@ -80,14 +80,19 @@ def _report(kind: str, rows: pd.DataFrame, words: np.ndarray, again: np.ndarray)
     items = items.assign(turn=turn).sort_values(["group", "turn"], kind="stable")
     sizes = items["group"].value_counts()
     few = items.groupby("group", sort=False).head(MOST_RELATED + 1)
-    named = few.groupby("group")[["item", "path"]].agg(tuple)
-    named = dict(zip(named.index, zip(named["item"], named["path"], strict=True), strict=True))
+    named: dict[int, list[tuple[int, str, tuple[str, str]]]] = {}
+    for number, item, path, label, split in few[
+        ["group", "item", "path", "label", "split"]
+    ].itertuples(index=False):
+        named.setdefault(number, []).append((item, path, (label, split)))
     problems, details, related = [], [], []
-    for code, number, item, count, same in zip(
-        codes, rows["group"], rows["item"], rows["group"].map(sizes) - 1, words, strict=True
+    own = zip(rows["label"], rows["split"], strict=True)
+    for code, number, item, count, same, place in zip(
+        codes, rows["group"], rows["item"], rows["group"].map(sizes) - 1, words, own, strict=True
     ):
-        others = tuple(path for other, path in zip(*named[number], strict=True) if other != item)
-        others = others[:MOST_RELATED]
+        twins = [twin for twin in named[number] if twin[0] != item]
+        twins.sort(key=lambda twin: twin[2] == place)  # what differs comes first
+        others = tuple(path for _, path, _ in twins[:MOST_RELATED])
         problem = f"{kind} across splits" if len(splits[code]) > 1 else kind
         text = f"{same} {', '.join(others[:NAMED])}"
         text += f" and {count - NAMED:,} more" if count > NAMED else ""
