@@ -167,7 +167,7 @@ class _Eyes:
 
 def _normal(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Grey pixels without mean and contrast, a row an image; and these two."""
-    grey = small.mean(-1).reshape(len(small), -1)
+    grey = small.mean(-1).reshape(len(small), small.shape[1] * small.shape[2])
     mean = grey.mean(1, keepdims=True)
     grey = grey - mean
     contrast = grey.std(1, keepdims=True)
