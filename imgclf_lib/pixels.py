@@ -14,15 +14,16 @@ from imgclf_lib.image_files import contained, open_image, read_file
 
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
 LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+TURNS = {  # what to do by EXIF value; whether across is then mirrored, and down
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, True, False),
+    3: (Image.Transpose.ROTATE_180, True, True),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, False, True),
+    5: (Image.Transpose.TRANSPOSE, False, False),
+    6: (Image.Transpose.ROTATE_270, True, False),
+    7: (Image.Transpose.TRANSVERSE, True, True),
+    8: (Image.Transpose.ROTATE_90, False, True),
 }
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Decoded(NamedTuple):
@@ -75,17 +76,16 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
     with contained(source) as heard:
         image = source if isinstance(source, Image.Image) else open_image(source)
         mode, (width, height) = image.mode, image.size
-        if image is not source:
-            _reduce(image, size, resize)
+        extent = _reduce(image, size, resize) if image is not source else image.size
         image.load()
-        turn, remark = _turn(image)
-        upright = image if turn is None else image.transpose(turn)
-        if turn in tuple(TURNS.values())[3:]:
+        value, remark = _orientation(image)
+        upright, box = _turn(image, extent, value)
+        if value > 4:
             width, height = height, width
         whole = to_eight_bits(upright)
         small = whole.convert("RGB" if channels == 3 else "L")
         if small.size != (size, size):
-            small = _resize(small, size, resize)
+            small = _resize(small, size, resize, box)
         pixels = np.asarray(small, "uint8").reshape(size, size, channels)
         remarks = dict.fromkeys([*([remark] if remark else []), *heard])
         return Decoded(pixels, width, height, mode, whole, image, "; ".join(remarks))
@@ -146,18 +146,26 @@ def _stretch(values: np.ndarray) -> Image.Image:
     return Image.fromarray(values.round().clip(0, 255).astype("uint8"))
 
 
-def _reduce(image: Image.Image, size: int, how: str) -> None:
-    """Let a JPEG be decoded at a fraction of its size, no less than twice what is needed."""
+def _reduce(image: Image.Image, size: int, how: str) -> tuple[float, float]:
+    """Let a JPEG be decoded at a fraction of its size, no less than twice what is needed.
+
+    Returns:
+        How much of the decoded image is the picture: width and height, in pixels. The rest, less
+        than one pixel, is what the format adds where the fraction leaves a remainder.
+    """
     longest, shortest = max(image.size), min(image.size)
     share = {"pad": longest, "crop": shortest, "squash": shortest}[how] / size / 2
     share = min(share, longest / LEAST_SIDE)
     if share >= 2:
         width, height = (math.ceil(side / share - 1e-9) for side in image.size)
-        image.draft(None, (width, height))
+        reduced = image.draft(None, (width, height))
+        if reduced is not None:
+            return reduced[1][2:]
+    return image.size
 
 
-def _turn(image: Image.Image) -> tuple[Image.Transpose | None, str]:
-    """How to turn the image upright, and a remark if its EXIF data cannot be read."""
+def _orientation(image: Image.Image) -> tuple[int, str]:
+    """The EXIF value, 1 to 8, and a remark if the EXIF data cannot be read."""
     value = None
     try:
         if "exif" in image.info:  # not getexif(), which keeps a first failure to itself
@@ -167,17 +175,33 @@ def _turn(image: Image.Image) -> tuple[Image.Transpose | None, str]:
         if value is None:
             value = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Pillow raises many kinds; the pixels are fine nevertheless
-        return None, "damaged metadata"
-    return TURNS.get(value) if isinstance(value, int) else None, ""
+        return 1, "damaged metadata"
+    return value if isinstance(value, int) and value in TURNS else 1, ""
 
 
-def _resize(image: Image.Image, size: int, how: str) -> Image.Image:
-    box, filter = (size, size), Image.Resampling.BICUBIC
+def _turn(image: Image.Image, extent: tuple[float, float], value: int) -> tuple[Image.Image, Box]:
+    """The upright image, and where in it the picture is."""
+    if value == 1:
+        return image, (0, 0, *extent)
+    method, across, down = TURNS[value]
+    image = image.transpose(method)
+    width, height = extent if value < 5 else extent[::-1]
+    left = image.width - width if across else 0
+    top = image.height - height if down else 0
+    return image, (left, top, left + width, top + height)
+
+
+def _resize(image: Image.Image, size: int, how: str, box: Box) -> Image.Image:
+    whole, filter = (size, size), Image.Resampling.BICUBIC
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
     if how == "crop":
-        return ImageOps.fit(image, box, filter)
+        side = min(width, height)
+        left, top = left + (width - side) / 2, top + (height - side) / 2
+        return image.resize(whole, filter, (left, top, left + side, top + side))
     if how == "pad":
-        share = size / max(image.size)
-        inner = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+        share = size / max(width, height)
+        inner = (max(1, round(width * share)), max(1, round(height * share)))
         color = BACKGROUND if image.mode == "RGB" else BACKGROUND[0]
-        return ImageOps.pad(image.resize(inner, filter), box, filter, color)
-    return image.resize(box, filter)
+        return ImageOps.pad(image.resize(inner, filter, box), whole, filter, color)
+    return image.resize(whole, filter, box)

@@ -73,7 +73,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
 )
 def test_errors_of_hostile_files_are_contained(error, problem):
     def act():
-        with contained(b"\xff\xd8\xff\xe0\0\xff\xd9"):
+        with contained(b"\xff\xd8\xff\xe0" + bytes(40) + b"\xff\xd9"):
             raise error
 
     assert problem_of(act) == problem

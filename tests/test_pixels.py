@@ -163,11 +163,69 @@ def test_float_is_stretched():
     assert flat.tolist() == [[0, 0], [0, 0]]
 
 
+def test_float_without_a_number():
+    values = np.array([[0, 10, np.nan], [np.inf, -np.inf, 5]], "float32")
+    found = np.asarray(to_eight_bits(Image.fromarray(values)))
+    assert found.tolist() == [[0, 255, 0], [255, 0, 128]]
+    huge = np.array([[-3e38, 0, 3e38]], "float32")
+    assert np.asarray(to_eight_bits(Image.fromarray(huge))).tolist() == [[0, 128, 255]]
+
+
+def test_negative_integers_are_stretched():
+    values = np.array([[-100, 0, 155]], "int32")
+    assert np.asarray(to_eight_bits(Image.fromarray(values))).tolist() == [[0, 100, 255]]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bit_tiff_of_both_byte_orders(order):
+    values = np.linspace(0, 65535, 64).reshape(8, 8).round().astype("uint16")
+    mode = "I;16" if order == "<" else "I;16B"
+    image = Image.frombytes(mode, (8, 8), values.astype(f"{order}u2").tobytes())
+    wanted = (values / 257).round()
+    np.testing.assert_array_equal(np.asarray(to_eight_bits(image)), wanted)
+    found = decode(encoded(image, "TIFF"), 8, 1, "pad").pixels[..., 0]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_dark_sixteen_bit_pgm_stays_dark():
+    raw = b"P5 2 1 65535 " + np.array([200, 257], ">u2").tobytes()
+    assert decode(raw, 2, 1, "squash").pixels.ravel().tolist() == [1, 1, 1, 1]
+
+
+def test_sixteen_bit_color_png_keeps_its_high_bytes():
+    rows = np.arange(0, 65536, 911, "uint16")[:48].reshape(4, 4, 3)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in rows)
+    raw = png(4, 4, zlib.compress(lines), depth=16, color=2)
+    np.testing.assert_array_equal(decode(raw, 4, 3, "pad").pixels, rows >> 8)
+
+
+def test_lab_and_inverted_cmyk():
+    pixels = np.asarray(Image.fromarray(random_pixels(2, 2, 3)).resize((32, 32)))
+    lab = Image.fromarray(pixels).convert("LAB")
+    found = decode(encoded(lab, "TIFF"), 32, 3, "pad")
+    assert found.mode == "LAB"
+    assert np.abs(found.pixels.astype(int) - pixels).mean() < 3
+    cmyk = encoded(Image.fromarray(pixels).convert("CMYK"), "JPEG", quality=98)
+    assert b"Adobe" in cmyk  # Photoshop's way: the values are stored inverted
+    found = decode(cmyk, 32, 3, "pad")
+    assert found.mode == "CMYK"
+    assert np.abs(found.pixels.astype(int) - pixels).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa", "PA"])
+def test_rare_modes_with_transparency_show_white(mode):
+    image = Image.new("LA" if mode == "La" else "RGBA", (4, 4), 0).convert(mode)
+    assert (decode(image, 4, 3, "pad").pixels == 255).all()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I"])
+@pytest.mark.parametrize(
+    "mode",
+    ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I", "F"],
+)
 def test_every_mode_gives_the_asked_channels(mode, channels):
-    image = Image.fromarray(random_pixels(5, 9, 3)).convert("L" if mode == "I" else mode)
-    image = image.convert("I") if mode == "I" else image
+    image = Image.fromarray(random_pixels(5, 9, 3))
+    image = image.convert("L" if mode in "IF" else "P" if mode == "PA" else "RGB").convert(mode)
     found = decode(image, 4, channels, "crop")
     assert found.pixels.shape == (4, 4, channels)
     assert found.mode == mode
@@ -203,6 +261,84 @@ def test_shrinking_is_antialiased():
     assert np.abs(found[:, 1:-1].astype(int) - 127).max() <= 2  # the border sees half a window
 
 
+@pytest.mark.parametrize("how", ["pad", "crop", "squash"])
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1, 1), (3, 2), (1, 300)])
+def test_extreme_shapes(size, how):
+    image = Image.fromarray(random_pixels(size[1], size[0], 3))
+    for kind in ("PNG", "JPEG"):
+        found = decode(encoded(image, kind), 16, 3, how)
+        assert (found.width, found.height) == size
+        if how == "pad" and max(size) > 1:
+            assert (found.pixels != 255).any()
+
+
+def smooth(width: int, height: int) -> Image.Image:
+    return Image.fromarray(random_pixels(7, 9, 3)).resize((width, height))
+
+
+@pytest.mark.parametrize("how", ["pad", "crop", "squash"])
+@pytest.mark.parametrize("size", [16, 64, 100])
+@pytest.mark.parametrize("sides", [(1200, 900), (900, 1200), (2000, 300), (640, 640), (700, 129)])
+@pytest.mark.parametrize("turn", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_a_reduced_jpeg_looks_like_a_whole_one(how, size, sides, turn, monkeypatch):
+    exif = Image.Exif()
+    exif[274] = turn
+    raw = encoded(smooth(*sides), "JPEG", quality=90, exif=exif)
+    found = decode(raw, size, 3, how)
+    monkeypatch.setattr("imgclf_lib.pixels._reduce", lambda image, *_: image.size)
+    wanted = decode(raw, size, 3, how)
+    assert found[1:4] == wanted[1:4]
+    assert (found.width, found.height) == (sides if turn < 5 else sides[::-1])
+    difference = np.abs(found.pixels.astype(int) - wanted.pixels)
+    assert difference.max() <= 6
+    assert difference.mean() <= 0.7
+    used = found.whole.size
+    assert max(used) >= 128
+    scale = {"pad": max, "crop": min, "squash": min}[how](sides) / size
+    assert (
+        used == wanted.whole.size
+        or min(
+            one / (side / scale)
+            for one, side in zip(used, (found.width, found.height), strict=True)
+        )
+        >= 1.99
+    )  # at least twice the size that is needed
+
+
+def test_large_jpegs_are_reduced():
+    used = [decode(encoded(smooth(*sides), "JPEG"), 32, 3, "pad").whole.size
+            for sides in ((1200, 900), (2400, 1800), (256, 192), (255, 192))]  # fmt: skip
+    assert used == [(150, 113), (300, 225), (128, 96), (255, 192)]
+
+
+def test_a_pillow_image_is_left_as_it_is():
+    raw = encoded(smooth(1200, 900), "JPEG")
+    image = Image.open(io.BytesIO(raw))
+    found = decode(image, 16, 3, "pad")
+    assert image.size == found.whole.size == (1200, 900)
+
+
+def test_broken_exif_data_do_not_reject_an_image():
+    image = Image.fromarray(random_pixels(16, 16, 3))
+    for exif in (b"Exif\0\0junk", b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(60)):
+        for kind in ("JPEG", "PNG", "WEBP"):
+            found = decode(encoded(image, kind, exif=exif), 16, 3, "pad")
+            assert found.remark == "damaged metadata", kind
+
+
+@pytest.mark.parametrize("kind", ["ICO", "ICNS"])
+def test_a_picture_inside_an_icon_may_not_be_a_bomb(kind):
+    inner = png(10_000, 10_000, zlib.compress(bytes(1251 * 10_000)), depth=1, color=0)
+    if kind == "ICO":
+        raw = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(inner), 22) + inner
+    else:
+        entry = b"ic08" + struct.pack(">I", len(inner) + 8) + inner
+        raw = b"icns" + struct.pack(">I", len(entry) + 8) + entry
+    with pytest.raises(BadImage) as raised:
+        decode(raw, 8, 3, "pad")
+    assert raised.value.problem == "too large"
+
+
 def test_bytes_path_and_image_agree(tmp_path):
     image = Image.fromarray(random_pixels(9, 7, 3))
     path = tmp_path / "one.png"
@@ -214,11 +350,14 @@ def test_bytes_path_and_image_agree(tmp_path):
 
 def header(width: int, height: int) -> bytes:
     """A PNG file that claims a size and holds no pixels."""
-    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    end = b"IEND"
+    return png(width, height, zlib.compress(b""))
+
+
+def png(width: int, height: int, packed: bytes, depth: int = 8, color: int = 0) -> bytes:
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     pieces = [
         struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each))
-        for each in (chunk, b"IDAT" + zlib.compress(b""), end)
+        for each in (chunk, b"IDAT" + packed, b"IEND")
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(pieces)
 
