@@ -52,7 +52,8 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
     experiment = run.experiment
     height, _, channels = run.environment["image_shape"]
     wanted = experiment.replace(image_size=height, color="grey" if channels == 1 else "color")
-    source = load_data(wanted.replace(data=data) if data else experiment)
+    # Corrections and groups belong to the run's own folder.
+    source = load_data(wanted.replace(data=data, fixes="", group="") if data else experiment)
     if source.class_names != run.class_names:
         raise InputError(
             f"The classes of {source.name} are not those that the model was trained on",

@@ -95,8 +95,33 @@ def make_batches(
             if shuffle:
                 generator = np.random.default_rng([experiment.seed, self.epoch])
                 self.order = generator.permutation(len(split))
+            if shuffle and experiment.sampling == "balanced":
+                self.order = balanced_order(split.labels, generator)
 
     return Batches()
+
+
+def balanced_order(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """An order of images in which every class comes equally often.
+
+    Images of a small class come again and again, none of them twice before all came once; of a
+    large class some wait for another epoch.
+
+    Args:
+        labels: ``int64`` array of shape ``(n,)``.
+        generator: Source of chance.
+
+    Returns:
+        ``int64`` array of shape ``(n,)``: rows, in a random order.
+    """
+    classes = np.unique(labels)
+    turns = [len(each) for each in np.array_split(np.arange(len(labels)), len(classes))]
+    chosen = []
+    for label, turn in zip(classes, turns, strict=True):
+        rows = np.flatnonzero(labels == label)
+        rounds = [generator.permutation(rows) for _ in range(math.ceil(turn / len(rows)))]
+        chosen.append(np.concatenate([rows[:0], *rounds])[:turn])
+    return generator.permutation(np.concatenate(chosen))
 
 
 def learning_rate_range_test(

@@ -4,15 +4,14 @@ import ast
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from imgclf_lib.datasets import KNOWN
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.paths import course_folder
+from imgclf_lib.sources import with_whole_paths
 from imgclf_lib.trials import Trial
 
 
@@ -79,7 +78,8 @@ def command_line(experiment: Experiment) -> str:
         A line for a terminal, with the values that differ from the defaults.
     """
     words = ["imgclf", "train"]
-    for name, value in {**experiment.changes(), **_place(experiment)}.items():
+    # Whole paths: the command may be typed in another folder.
+    for name, value in with_whole_paths(experiment).changes().items():
         words += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
     return shlex.join(words)
 
@@ -102,6 +102,7 @@ def notebook_parameters(experiment: Experiment, notebook: str) -> str:
     path = course_folder() / "notebooks" / f"{notebook}.ipynb"
     declared = papermill.inspect_notebook(path)
     words = ["imgclf", "run", notebook]
+    experiment = with_whole_paths(experiment)
     missing = []
     for each in fields(experiment):
         value, default = getattr(experiment, each.name), each.default
@@ -113,16 +114,9 @@ def notebook_parameters(experiment: Experiment, notebook: str) -> str:
         if each.name not in declared:
             missing.append(each.name)
         elif each.name == "data":
-            words += ["--data", _place(experiment).get("data", value)]
+            words += ["--data", value]
         else:
             words += ["-p", each.name, str(list(value) if isinstance(value, tuple) else value)]
     if missing:
         raise InputError(f"{notebook} has no parameter {', '.join(missing)}")
     return shlex.join(words)
-
-
-def _place(experiment: Experiment) -> dict[str, str]:
-    """The whole path of a folder of images: the command may be typed in another folder."""
-    if experiment.data in KNOWN:
-        return {}
-    return {"data": str(Path(experiment.data).expanduser().resolve())}

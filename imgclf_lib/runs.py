@@ -131,7 +131,9 @@ def run_folder(experiment: Experiment, data: ImageData) -> Path:
     backend = backend_name(experiment.backend)
     if experiment.backbone:  # a file of weights counts by its content
         experiment = experiment.replace(backbone_weights=weights_key(experiment))
-    content = [experiment.replace(backend=backend, data=data.name).to_json(), data.fingerprint]
+    # Where the data and its fix list lie does not count: the fingerprint tells their content.
+    plain = experiment.replace(backend=backend, data=data.name, fixes="")
+    content = [plain.to_json(), data.fingerprint]
     digest = hashlib.blake2b("\0".join([*content, __version__]).encode(), digest_size=5)
     return models_folder() / f"{data.name}-{digest.hexdigest()}"
 

@@ -100,6 +100,23 @@ def open_source(experiment: Experiment) -> Source:
     return Source(name, str(place), listing)
 
 
+def with_whole_paths(experiment: Experiment) -> Experiment:
+    """The same experiment, so written that it can be repeated from any other folder.
+
+    Args:
+        experiment: Its ``data`` and ``fixes`` may be relative to the current folder.
+
+    Returns:
+        A copy with whole paths; known names stay as they are.
+    """
+    changes = {}
+    for name in ("data", "fixes"):
+        value = getattr(experiment, name)
+        if value and value not in KNOWN:
+            changes[name] = str(Path(value).expanduser().resolve())
+    return experiment.replace(**changes)
+
+
 def _is_archive(place: Path) -> bool:
     from imgclf_lib.archives import is_archive
 

@@ -11,7 +11,6 @@ from filelock import FileLock
 from imgclf_lib.backbones import check_backbone, weights_key
 from imgclf_lib.backend import backend_name, load_keras
 from imgclf_lib.data import ImageData, load_data
-from imgclf_lib.datasets import KNOWN
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model, measuring_batch
@@ -24,6 +23,7 @@ from imgclf_lib.runs import (
     run_folder,
     write_json,
 )
+from imgclf_lib.sources import with_whole_paths
 from imgclf_lib.transfer import CHECKPOINTS, is_head, resumed_history, train_backbone
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def train(
     if experiment.backbone:
         check_backbone(experiment)
     data = load_data(experiment)
-    if experiment.data not in KNOWN:  # so that the run can be evaluated from any other folder
-        experiment = experiment.replace(data=str(Path(experiment.data).expanduser().resolve()))
+    experiment = with_whole_paths(experiment)  # it can be evaluated from any other folder then
     if experiment.backbone and experiment.backbone_weights not in ("imagenet", "random"):
         path = Path(experiment.backbone_weights).expanduser().resolve()
         experiment = experiment.replace(backbone_weights=str(path))

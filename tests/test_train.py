@@ -9,6 +9,7 @@ import pytest
 from imgclf_lib.backend import load_keras
 from imgclf_lib.data import ImageData, Split, load_data
 from imgclf_lib.errors import InputError, TrainingError
+from imgclf_lib.evaluate import evaluate
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fitting import compile_model, learning_rate_range_test, make_batches
 from imgclf_lib.model import build_model
@@ -448,3 +449,50 @@ def test_range_test_ends_where_the_loss_explodes(linear):
     loss = found["loss"].to_numpy()
     assert not loss[-1] <= 4 * loss.min()
     assert (loss[:-1] <= 4 * np.minimum.accumulate(loss[:-1])).all()
+
+
+def test_balanced_sampling_shows_every_class_equally_often(tiny, tmp_path, make_images):
+    folder = make_images(tmp_path / "skewed", {"rows": 60, "columns": 20, "blob": 6})
+    experiment = tiny.replace(data=str(folder), sampling="balanced", batch_size=7)
+    data = load_data(experiment)
+    batches = make_batches(data.train, experiment, 3, shuffle=True)
+    orders = []
+    for _ in range(3):
+        counts = np.bincount(np.concatenate([batches[n][1] for n in range(len(batches))]))
+        assert counts.sum() == len(data.train)
+        assert np.ptp(counts) <= 1
+        rare = batches.order[data.train.labels[batches.order] == 0]
+        times = np.unique(rare, return_counts=True)[1]
+        assert len(times) == (data.train.labels == 0).sum()
+        assert np.ptp(times) <= 1, "none twice more often than another"
+        orders.append(batches.order.tolist())
+        batches.on_epoch_end()
+    assert orders[0] != orders[1]
+    again = make_batches(data.train, experiment, 3, shuffle=True, epoch=2)
+    assert again.order.tolist() == orders[2]
+    plain = make_batches(data.val, experiment, 3, shuffle=False)
+    assert plain.order.tolist() == list(range(len(data.val)))
+
+
+def test_two_images_a_class_train_and_one_is_refused(tiny, tmp_path, make_images):
+    """With validation and test images given, two training images of a class are enough."""
+    folder = tmp_path / "few"
+    for seed, (split, count) in enumerate({"train": 2, "val": 1, "test": 1}.items()):
+        make_images(folder / split, count, seed=seed)
+    run = train(tiny.replace(data=str(folder), epochs=1), out=tmp_path / "run", progress="none")
+    assert run.completed
+    with pytest.raises(InputError, match="3 classes have too few images: 'blob' has 2 images"):
+        train(tiny.replace(data=str(folder / "train")), out=tmp_path / "other", progress="none")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_run_remembers_its_fix_list_wherever_it_is_evaluated(tiny, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    fixes = tmp_path / "here" / "fixes.csv"
+    fixes.write_text("path,action\nrows/000.png,exclude\n")
+    monkeypatch.chdir(tmp_path / "here")
+    run = train(tiny.replace(fixes="fixes.csv", epochs=1), tmp_path / "run", progress="none")
+    assert run.experiment.fixes == str(fixes)
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(run).figures["n"] == 11
+    assert (load_data(run.experiment).table["problem"] == "excluded").sum() == 1
