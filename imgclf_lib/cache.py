@@ -14,12 +14,12 @@ import pandas as pd
 from filelock import FileLock
 
 from imgclf_lib.cache_folders import MARK, building, copy_images, read_facts, write_facts
-from imgclf_lib.catalog import COLUMNS, SPLITS
+from imgclf_lib.catalog import COLUMNS, SPLITS, digest
 from imgclf_lib.decoded_files import decode_source, files_folder, measure_known
 from imgclf_lib.decoding import FACTS, KINDS
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fixes import apply_fixes, read_fixes
-from imgclf_lib.sources import Source, digest, open_source
+from imgclf_lib.sources import Source, open_source
 from imgclf_lib.splits import make_splits
 
 

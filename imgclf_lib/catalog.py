@@ -3,10 +3,10 @@
 Nothing is opened here: pixels are looked at later, once.
 """
 
+import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,19 +47,28 @@ class Listing(NamedTuple):
         root: The folder that the paths are relative to.
         table: A row a file, sorted by path, with the columns ``path``, ``label``, ``split``,
             ``group``, ``problem`` and ``detail``.
-        stamps: For each row, a text that changes with the size or the times of the file.
+        key: A text that changes with the name, size or times of any file.
     """
 
     root: Path
     table: pd.DataFrame
-    stamps: list[str]
+    key: str
 
 
-class _Found(NamedTuple):
-    path: str
-    stamp: str
-    problem: str = ""
-    detail: str = ""
+class _Files:
+    """What a walk through folders has found so far, one list a column."""
+
+    def __init__(self) -> None:
+        self.path: list[str] = []
+        self.stamp: list[str] = []
+        self.problem: list[str] = []
+        self.detail: list[str] = []
+
+    def add(self, path: str, stamp: str, problem: str, detail: str = "") -> None:
+        self.path.append(path)
+        self.stamp.append(stamp)
+        self.problem.append(problem)
+        self.detail.append(detail)
 
 
 def list_folder(folder: Path, class_folders: str = "top") -> Listing:
@@ -79,65 +88,93 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
     Returns:
         The listing. Links are followed, unless they lead in a circle.
     """
-    found = list(_walk(folder, "", ((-1, -1),)))
-    suffixes = image_suffixes()
-    likely = [
-        each.path.split("/")[:-1]
-        for each in found
-        if not each.problem and os.path.splitext(each.path)[1].lower() in suffixes  # noqa: PTH122
+    files, suffixes = _Files(), image_suffixes()
+    _walk(str(folder), "", (), files)
+    parents = [path.rpartition("/")[0] for path in files.path]
+    likely = {
+        parent
+        for parent, path, problem in zip(parents, files.path, files.problem, strict=True)
+        if not problem and f".{path.rpartition('.')[2].lower()}" in suffixes
+    }
+    around, given = _layout([parent.split("/") if parent else [] for parent in likely])
+    meanings = {each: _meaning(each, around, given, class_folders) for each in set(parents)}
+    splits, labels = (
+        zip(*(meanings[each] for each in parents), strict=True) if parents else ((), ())
+    )
+    problems = [
+        problem or ("" if label else "no class")
+        for problem, label in zip(files.problem, labels, strict=True)
     ]
-    depth, given = _layout(likely)
-    first = depth + given
-    rows = []
-    for each in found:
-        folders = each.path.split("/")[:-1]
-        split, label, problem, detail = "", "", each.problem, each.detail
-        inside = folders[:depth] == likely[0][:depth] if likely else False
-        if inside and len(folders) > first:
-            split = SPLIT_FOLDERS[folders[depth].lower()] if given else ""
-            label = "/".join(folders[first:]) if class_folders == "nested" else folders[first]
-        elif not problem:
-            problem = "no class"
-        rows.append((each.path, label, split, "", problem, detail))
-    columns = ["path", "label", "split", "group", "problem", "detail"]
-    table = pd.DataFrame(rows, columns=columns, dtype="str")
-    return Listing(folder, table, [each.stamp for each in found])
+    columns = {
+        "path": files.path,
+        "label": labels,
+        "split": splits,
+        "group": [""] * len(parents),
+        "problem": problems,
+        "detail": files.detail,
+    }
+    table = pd.DataFrame({name: pd.array(each, dtype="str") for name, each in columns.items()})
+    return Listing(folder, table, digest(*map("\0".join, (files.path, problems, files.stamp))))
 
 
-def _walk(folder: Path | str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[_Found]:
-    """All files below a folder, in the order of their paths."""
+def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], files: _Files) -> None:
+    """Add all files below a folder, in the order of their paths."""
     try:
         here = os.stat(folder)  # noqa: PTH116  a Path for each of 600,000 files takes seconds
         if (here.st_dev, here.st_ino) in above:
-            yield _Found(
-                _text(prefix.rstrip("/")), "", "link", "the link leads to a folder above it"
-            )
+            files.add(_text(prefix[:-1]), "", "link", "the link leads to a folder above it")
             return
         with os.scandir(folder) as listed:
-            entries = [(entry.name + "/" * entry.is_dir(), entry) for entry in listed]
+            entries = {entry.name + "/" * entry.is_dir(): entry for entry in listed}
     except OSError as error:
         reason = f"the folder cannot be opened ({error.strerror})"
-        yield _Found(_text(prefix.rstrip("/")), "", "unreadable", reason)
+        files.add(_text(prefix[:-1]), "", "unreadable", reason)
         return
-    for name, entry in sorted(entries, key=lambda each: each[0]):
+    hidden_here = prefix.startswith(".") or "/." in prefix
+    for name, entry in sorted(entries.items()):
         if name.endswith("/"):
-            yield from _walk(entry.path, prefix + name, (*above, (here.st_dev, here.st_ino)))
+            _walk(entry.path, prefix + name, (*above, (here.st_dev, here.st_ino)), files)
             continue
-        path = prefix + name
-        hidden = path.startswith(".") or "/." in path
-        text = _text(path)
-        if text != path:
-            yield _Found(text, "", "bad name", "its bytes are not UTF-8")
+        path, hidden = prefix + name, hidden_here or name.startswith(".")
+        if not path.isascii() and _text(path) != path:
+            files.add(_text(path), "", "bad name", "its bytes are not UTF-8")
             continue
         try:
             state = entry.stat()
         except OSError as error:
             reason = "a link to nothing" if entry.is_symlink() else str(error.strerror)
-            yield _Found(path, "", "hidden" if hidden else "unreadable", reason)
+            files.add(path, "", "hidden" if hidden else "unreadable", reason)
             continue
-        stamp = f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
         problem = "" if stat.S_ISREG(state.st_mode) else "special file"
-        yield _Found(path, stamp, "hidden" if hidden else problem)
+        files.add(path, stamp_of(state), "hidden" if hidden else problem)
+
+
+def stamp_of(state: os.stat_result) -> str:
+    """A text that changes whenever a file is written.
+
+    Args:
+        state: What the file system says about the file.
+
+    Returns:
+        Its size, and when its content and its entry changed.
+    """
+    return f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
+
+
+def digest(*parts: str | bytes) -> str:
+    """A short text that changes with any of the parts.
+
+    Args:
+        *parts: Texts or bytes.
+
+    Returns:
+        24 hexadecimal digits of BLAKE2b.
+    """
+    made = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        made.update(part if isinstance(part, bytes) else part.encode(errors="surrogatepass"))
+        made.update(b"\0")
+    return made.hexdigest()
 
 
 def _text(path: str) -> str:
@@ -149,18 +186,31 @@ def _text(path: str) -> str:
     return path
 
 
-def _layout(likely: list[list[str]]) -> tuple[int, bool]:
-    """How many folders stand around all images, and whether split folders come next."""
-    depth = 0
+def _layout(likely: list[list[str]]) -> tuple[list[str], bool]:
+    """The folders that stand around all images, and whether split folders come next."""
+    around: list[str] = []
     while True:
-        nexts = {folders[depth].lower() if len(folders) > depth else "" for folders in likely}
-        splits = {SPLIT_FOLDERS.get(each) for each in nexts}
+        depth = len(around)
+        nexts = {folders[depth] if len(folders) > depth else "" for folders in likely}
+        splits = {SPLIT_FOLDERS.get(each.lower()) for each in nexts}
         if "train" in splits and None not in splits:
-            return depth, True
+            return around, True
         # One folder around everything, with folders inside: look through it.
         if len(nexts) != 1 or nexts == {""} or min(map(len, likely)) < depth + 2:
-            return depth, False
-        depth += 1
+            return around, False
+        around += nexts
+
+
+def _meaning(parent: str, around: list[str], given: bool, class_folders: str) -> tuple[str, str]:
+    """Split and class of the files in one folder; both empty if it is in no class folder."""
+    folders = parent.split("/")
+    first = len(around) + given
+    if folders[: len(around)] != around or len(folders) <= first or not parent:
+        return "", ""
+    split = SPLIT_FOLDERS.get(folders[first - 1].lower(), "") if given else ""
+    if given and not split:
+        return "", ""
+    return split, "/".join(folders[first:]) if class_folders == "nested" else folders[first]
 
 
 def assign_groups(table: pd.DataFrame, pattern: str) -> pd.DataFrame:

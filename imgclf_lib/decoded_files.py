@@ -14,13 +14,14 @@ from PIL import Image
 
 from imgclf_lib.backbones import input_size
 from imgclf_lib.cache_folders import MARK, building, need_room, write_facts
+from imgclf_lib.catalog import digest
 from imgclf_lib.datasets import load_known
 from imgclf_lib.decoding import decode_arrays, decode_files, measure_images
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.formats import READ
 from imgclf_lib.paths import cache_folder
 from imgclf_lib.similar import similar_pairs
-from imgclf_lib.sources import Source, digest, known_table
+from imgclf_lib.sources import Source, known_table
 
 FORMAT = 3  # changes when the same settings would give other pixels or facts
 LARGEST_AUTOMATIC_SIZE = 64

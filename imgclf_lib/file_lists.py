@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from imgclf_lib.catalog import SPLIT_FOLDERS, Listing
+from imgclf_lib.catalog import SPLIT_FOLDERS, Listing, digest, stamp_of
 from imgclf_lib.errors import InputError
 
 LIST_SUFFIXES = (".csv", ".parquet")
@@ -65,15 +65,15 @@ def list_table(path: Path, inside: Path | None = None) -> Listing:
         else:
             try:
                 state = place.stat()
-                stamp = f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
+                stamp = stamp_of(state)
                 problem = problem or ("" if stat.S_ISREG(state.st_mode) else "special file")
             except (OSError, ValueError) as error:
                 problem, detail = "missing", getattr(error, "strerror", "") or str(error)
         seen.add(name)
         rows.append((name, row.label, row.split, row.group, problem, detail))
-        stamps.append(stamp)
+        stamps += [name, problem, stamp]
     columns = ["path", "label", "split", "group", "problem", "detail"]
-    return Listing(root, pd.DataFrame(rows, columns=columns, dtype="str"), stamps)
+    return Listing(root, pd.DataFrame(rows, columns=columns, dtype="str"), digest(*stamps))
 
 
 def _read_table(path: Path) -> pd.DataFrame:

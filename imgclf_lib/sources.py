@@ -1,6 +1,5 @@
 """What ``data`` may be: a known name, a folder, a list of files, or an archive of these."""
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from imgclf_lib.catalog import Listing, assign_groups, list_folder
+from imgclf_lib.catalog import Listing, assign_groups, digest, list_folder
 from imgclf_lib.datasets import KNOWN, Arrays
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -34,15 +33,18 @@ class Source(NamedTuple):
         """A text that changes with the content of the files."""
         if self.listing is None:
             return KNOWN[self.name].fingerprint
-        table = self.listing.table
-        return digest(*table["path"], *table["problem"], *self.listing.stamps)
+        return self.listing.key
 
     @property
     def labels_key(self) -> str:
         """A text that changes with classes, splits and groups."""
         if self.listing is None:
             return ""
-        return digest(*(text for name in ("label", "split", "group") for text in self.table[name]))
+        parts: list[str | bytes] = []
+        for name in ("label", "split", "group"):
+            codes, values = pd.factorize(self.table[name])
+            parts += [codes.tobytes(), *values]
+        return digest(*parts)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -143,9 +145,7 @@ def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
     table = pd.concat([listing.table, rows.assign(label="", split="", group="")])
     table = table[listing.table.columns]
     order = np.argsort(table["path"].to_numpy(), kind="stable")
-    stamps = [*listing.stamps, *[""] * len(rows)]
-    table = table.iloc[order].reset_index(drop=True)
-    return Listing(listing.root, table, [stamps[row] for row in order])
+    return Listing(listing.root, table.iloc[order].reset_index(drop=True), listing.key)
 
 
 def known_table(known: Arrays) -> pd.DataFrame:
@@ -167,19 +167,3 @@ def known_table(known: Arrays) -> pd.DataFrame:
         "split": splits,
     }
     return pd.DataFrame(columns, dtype="str").assign(group="", problem="", detail="")
-
-
-def digest(*parts: str | bytes) -> str:
-    """A short text that changes with any of the parts.
-
-    Args:
-        *parts: Texts or bytes.
-
-    Returns:
-        24 hexadecimal digits of BLAKE2b.
-    """
-    made = hashlib.blake2b(digest_size=12)
-    for part in parts:
-        made.update(part if isinstance(part, bytes) else part.encode(errors="surrogatepass"))
-        made.update(b"\0")
-    return made.hexdigest()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgclf_lib.catalog import PROBLEMS, assign_groups, list_folder
+from imgclf_lib.catalog import PROBLEMS, assign_groups, digest, list_folder
 from imgclf_lib.errors import InputError
 
 
@@ -145,16 +145,20 @@ def test_order_is_that_of_the_paths(tmp_path):
     listed(tmp_path)
 
 
-def test_stamps_change_with_the_content(tmp_path):
+def test_the_key_changes_with_the_content(tmp_path):
     touch(tmp_path, "a/1.jpg", "b/1.jpg")
-    first = list_folder(tmp_path).stamps
+    first = list_folder(tmp_path).key
+    assert list_folder(tmp_path).key == first
     state = (tmp_path / "a" / "1.jpg").stat()
     (tmp_path / "a" / "1.jpg").write_bytes(b"x")
     (tmp_path / "a" / "1.jpg").write_bytes(b"")
     os.utime(tmp_path / "a" / "1.jpg", ns=(state.st_atime_ns, state.st_mtime_ns))
-    second = list_folder(tmp_path).stamps  # same size, same time of writing
-    assert first[0] != second[0]
-    assert first[1] == second[1]
+    assert list_folder(tmp_path).key != first, "same size, same time of writing"
+
+
+def test_digests_tell_parts_apart():
+    assert digest("ab", "c") != digest("a", "bc")
+    assert digest("a") == digest(b"a")
 
 
 @pytest.mark.parametrize(

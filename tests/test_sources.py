@@ -8,7 +8,7 @@ import pytest
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.sources import digest, open_source
+from imgclf_lib.sources import open_source
 
 
 @pytest.fixture
@@ -86,8 +86,3 @@ def test_what_there_is_not(tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(InputError, match="is a file that holds no data set"):
         open_source(Experiment(data=str(tmp_path / "notes.txt")))
-
-
-def test_digests_tell_parts_apart():
-    assert digest("ab", "c") != digest("a", "bc")
-    assert digest("a") == digest(b"a")
