@@ -155,7 +155,9 @@ class TestCourse:
         self, course: tuple[Path, dict[str, str]]
     ) -> None:
         index = (course[0] / "index.html").read_text()
-        assert index.count("<img ") == len(ORDER)
+        assert index.partition('<ol class="cards">')[2].count("<img ") == len(ORDER)
+        for part in ("short", "data", "result"):
+            assert f'<h2 id="{part}">' in index
         for name in ORDER:
             notebook = nbformat.read(course[0] / "notebooks" / f"{name}.ipynb", 4)
             assert "imgclf.headline" in json.dumps(notebook)
