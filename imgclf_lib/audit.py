@@ -118,23 +118,22 @@ def twin_pictures(
         Two ``uint8`` arrays for each pair, and a caption of two lines: split and class of each.
     """
     rows = found.findings[found.findings["problem"] == problem]
-    pairs = {
-        tuple(sorted((path, *others[:1])))
-        for path, others in zip(rows["path"], rows["related"], strict=True)
-    }
-    ordered = sorted(pairs)
-    chosen = [
-        ordered[place]
-        for place in np.unique(
-            np.linspace(0, len(ordered) - 1, min(count, len(ordered))).astype(int)
-        )
-    ]
-    facts = found.table.drop_duplicates("path").set_index("path")
-    captions = [
-        "\n".join(f"{facts.loc[path, 'split']} {facts.loc[path, 'label']}".strip() for path in pair)
-        for pair in chosen
-    ]
-    return [(found.picture(one), found.picture(two)) for one, two in chosen], captions
+    pairs = sorted(
+        {
+            (min(path, twin), max(path, twin))
+            for path, related in zip(rows["path"], rows["related"], strict=True)
+            for twin in related[:1]
+        }
+    )
+    some = np.linspace(0, max(0, len(pairs) - 1), min(count, len(pairs))).round().astype(int)
+    facts = found.table[["path", "split", "label"]].assign(place=found.places)
+    facts = facts[facts["place"] >= 0].set_index("path")
+    captions = facts["split"].str.cat(facts["label"], " ").str.strip()
+    images, places = found.images, facts["place"]
+    return (
+        [(images[places[one]], images[places[two]]) for one, two in (pairs[at] for at in some)],
+        ["\n".join(captions[list(pairs[at])]) for at in some],
+    )
 
 
 def suggest_fixes(found: Audit) -> pd.DataFrame:

@@ -11,7 +11,10 @@ FAR = 3.5  # robust z-score (Iglewicz and Hoaglin 1993)
 TIMES_SIZE = 3.0  # as long or as short as the middle image, in mean side length
 TIMES_SHAPE = 2.5  # as flat or as tall as the middle image
 DARK, BRIGHT = 12.0, 243.0  # mean grey, 0 to 255
-SMOOTH = 60.0  # variance of the Laplacian of the thumbnail
+UNUSUAL = 2.0  # robust z-score that a dark or bright image must also have: grey has ends
+# Variance of the Laplacian, as a part of the variance of the grey values: of white noise 20, of
+# sharp photographs 0.2 to 2, of those that were blurred so that one sees it below 0.05.
+DETAIL = 0.05
 CONSTANT = 4.0  # standard deviation of the grey values, 0 to 255
 CANDIDATE = 20 * CONSTANT**2  # the Laplacian of noise has 20 times its variance
 # Files that a fix list may leave out; the others are out of the way already, or not there.
@@ -85,18 +88,18 @@ def _odd(
     light, sharp = (used[name].to_numpy("float64") for name in ("brightness", "sharpness"))
     side, shape = np.sqrt(width * height), width / height
     smooth = np.log10(sharp.clip(1e-3))
-    deviation = np.full(len(used), np.inf)
-    rows = np.flatnonzero(sharp < CANDIDATE)
+    deviation = np.full(len(used), np.nan)
+    rows = np.flatnonzero(sharp < CANDIDATE)  # others are neither constant nor blurred
     where = np.asarray(places)[used.index[rows]] if len(rows) else rows
     deviation[rows] = contrast(images, where, shape[rows] if padded else np.ones(len(rows)))
     constant = deviation < CONSTANT
     checks = {
         "odd size": _beyond(np.log(side), np.log(TIMES_SIZE)),
         "odd shape": _beyond(np.log(shape), np.log(TIMES_SHAPE)),
-        "very dark": (light < DARK) & (robust_score(light) < -FAR),
-        "very bright": (light > BRIGHT) & (robust_score(light) > FAR),
+        "very dark": (light < DARK) & (robust_score(light) < -UNUSUAL),
+        "very bright": (light > BRIGHT) & (robust_score(light) > UNUSUAL),
         "nearly constant": constant,
-        "blurred": (sharp < SMOOTH) & (robust_score(smooth) < -FAR) & ~constant,
+        "blurred": (sharp < DETAIL * deviation**2) & (robust_score(smooth) < -FAR) & ~constant,
     }
     middle = {name: used[name].median() for name in ("width", "height", "brightness", "sharpness")}
     found = []
