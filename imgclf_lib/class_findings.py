@@ -65,9 +65,10 @@ def _counts(table: pd.DataFrame, used: pd.DataFrame, places: dict[str, str]) -> 
     every = used["label"].value_counts()
     for label in sorted(set(table["label"]) - set(every.index) - {""}):
         found = (table["label"] == label).sum()
-        rows.append(("empty class", places[label], f"{found:,} files, none of them usable"))
+        detail = f"{_counted(found, 'file')}, none of them usable"
+        rows.append(("empty class", places[label], detail))
     if every.empty:
-        return [("no usable image", "", f"{len(table):,} files"), *rows]
+        return [("no usable image", "", _counted(len(table), "file")), *rows]
     if len(every) == 1:
         rows.append(("one class", places[every.index[0]], f"every image is {every.index[0]!r}"))
     by_split = used.groupby(["label", "split"]).size().unstack(fill_value=0)
@@ -77,8 +78,8 @@ def _counts(table: pd.DataFrame, used: pd.DataFrame, places: dict[str, str]) -> 
         if count == 0:
             rows.append(("class without training images", places[label], f"class {label!r}"))
         elif count < FEW_IMAGES:
-            what = "training images" if given else "images"
-            detail = f"class {label!r} has {count} {what if count > 1 else what[:-1]}"
+            what = _counted(count, "training image" if given else "image")
+            detail = f"class {label!r} has {what}"
             rows.append(("few images", places[label], detail))
         for split in given:
             if count and by_split.loc[label, split] == 0:
@@ -88,11 +89,15 @@ def _counts(table: pd.DataFrame, used: pd.DataFrame, places: dict[str, str]) -> 
     if len(learned) > 1 and learned.iloc[-1] >= IMBALANCE * learned.iloc[0]:
         (few, many), (small, large) = learned.iloc[[0, -1]], learned.index[[0, -1]]
         detail = (
-            f"{small!r} has {few:,} images, {large!r} has {many:,}: {many / few:.3g} times as many;"
+            f"{small!r} has {_counted(few, 'image')}, {large!r} has {many:,}: {many / few:.3g} times as many;"
             f" always answering {large!r} would be right for {many / learned.sum():.0%}"
         )
         rows.append(("class imbalance", places[small], detail))
     return rows
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _alike(used: pd.DataFrame, places: dict[str, str]) -> list[Row]:
@@ -134,7 +139,7 @@ def _inner(used: pd.DataFrame) -> list[Row]:
         if place:
             inner.setdefault(place, {})[parent.removeprefix(place).lstrip("/")] = count
             if parent != place:
-                detail = f"{count:,} images count to class {label!r}"
+                detail = f"{_counted(count, 'image')} of class {label!r}"
                 rows.append(("inner folder", parent, detail))
     for place, folders in inner.items():
         names = [name for name in folders if not any(c.isdigit() for c in name)]

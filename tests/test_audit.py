@@ -206,6 +206,7 @@ def test_a_blurred_image_stands_out(tmp_path):
     assert paths_of(said, "blurred") == said.findings["path"].tolist() == ["two/07.jpg"]
 
 
+@pytest.mark.course  # 70,000 images are measured, which takes most of a minute
 def test_a_known_data_set_is_audited_too():
     said = audit(Experiment(data="fashion_mnist"))
     assert said.files == said.accepted == 70_000

@@ -59,7 +59,7 @@ def test_one_class_and_none():
     assert found(broken) == {
         ("no usable image", ""): "3 files",
         ("empty class", "cat"): "2 files, none of them usable",
-        ("empty class", "dog"): "1 files, none of them usable",
+        ("empty class", "dog"): "1 file, none of them usable",
     }
     assert found(broken.iloc[:0]) == {("no usable image", ""): "0 files"}
 
@@ -77,7 +77,7 @@ def test_names_that_people_take_for_one():
 
 def test_inner_folders_count_to_their_class():
     said = found(table({"cat": 12, "cat/2021": 3, "dog": 12}))
-    assert said == {("inner folder", "cat/2021"): "3 images count to class 'cat'"}
+    assert said == {("inner folder", "cat/2021"): "3 images of class 'cat'"}
 
 
 def test_nested_classes_are_noticed_and_series_are_not():
