@@ -89,15 +89,15 @@ def _counts(table: pd.DataFrame, used: pd.DataFrame, places: dict[str, str]) -> 
     if len(learned) > 1 and learned.iloc[-1] >= IMBALANCE * learned.iloc[0]:
         (few, many), (small, large) = learned.iloc[[0, -1]], learned.index[[0, -1]]
         detail = (
-            f"{small!r} has {_counted(few, 'image')}, {large!r} has {many:,}: {many / few:.3g} times as many;"
-            f" always answering {large!r} would be right for {many / learned.sum():.0%}"
+            f"{small!r} has {_counted(few, 'image')}, {large!r} has {many:,}:"
+            f" {many / few:.3g} times as many; always answering {large!r} would be right for {many / learned.sum():.0%}"
         )
         rows.append(("class imbalance", places[small], detail))
     return rows
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _alike(used: pd.DataFrame, places: dict[str, str]) -> list[Row]:
