@@ -90,7 +90,8 @@ def _counts(table: pd.DataFrame, used: pd.DataFrame, places: dict[str, str]) -> 
         (few, many), (small, large) = learned.iloc[[0, -1]], learned.index[[0, -1]]
         detail = (
             f"{small!r} has {_counted(few, 'image')}, {large!r} has {many:,}:"
-            f" {many / few:.3g} times as many; always answering {large!r} would be right for {many / learned.sum():.0%}"
+            f" {many / few:.3g} times as many;"
+            f" always answering {large!r} would be right for {many / learned.sum():.0%}"
         )
         rows.append(("class imbalance", places[small], detail))
     return rows
