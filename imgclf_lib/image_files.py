@@ -44,10 +44,26 @@ def open_image(source: bytes | Path) -> ImageFile.ImageFile:
     """
     # From memory: Pillow leaves a file open when decoding it fails.
     raw = source if isinstance(source, bytes) else read_file(source)
+    with contained(raw):
+        return open_bytes(raw)
+
+
+def open_bytes(raw: bytes) -> ImageFile.ImageFile:
+    """As ``open_image``, for use inside of ``contained``.
+
+    Args:
+        raw: The bytes of a file.
+
+    Returns:
+        A Pillow image.
+
+    Raises:
+        BadImage: If there are no bytes, or the image has more than 89 million pixels. Pillow
+            raises many other kinds of errors.
+    """
     if not raw:
         raise BadImage("empty", "the file has no bytes")
-    with contained(raw):
-        image = Image.open(io.BytesIO(raw), formats=read_formats())
+    image = Image.open(io.BytesIO(raw), formats=read_formats())
     if image.width * image.height > MAXIMUM_PIXELS:
         size = f"{image.width} x {image.height} pixels"
         raise BadImage("too large", f"{size} are too many to decode safely")

@@ -25,6 +25,8 @@ CONTENT_PROBLEMS = {
 }
 THUMBNAIL = 64  # longest side, in pixels, of what perceptual hash and sharpness are taken from
 COUNTED_BYTES = 1_000_000  # frames of a GIF or TIFF can only be counted by walking through them
+# Rows of a discrete cosine transform of type 2: its 8 lowest frequencies on 32 values.
+COSINES = 2 * np.cos(np.pi * np.arange(8)[:, np.newaxis] * (2 * np.arange(32) + 1) / 64)
 SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP", "CUR": "ICO"}
 
 
@@ -38,8 +40,8 @@ class Inspected(NamedTuple):
         mode: Pillow's mode of the file, such as ``RGB``; "" if it is not decoded.
         hash: Digest of the bytes, 24 hex digits; "" if they could not be read.
         pixel_hash: Digest of ``pixels`` with width and height: the same for equal pictures.
-        perceptual_hash: ``imagehash.phash``, 16 hex digits: it differs in few bits for pictures
-            that look alike.
+        perceptual_hash: That of ``imagehash.phash``, 16 hex digits: it differs in few bits for
+            pictures that look alike.
         brightness: Mean grey, 0 to 255; NaN if unknown.
         sharpness: Variance of the Laplacian of a grey thumbnail, low if blurred; NaN if unknown.
             The thumbnail has a longest side of 64 pixels, so that files of different sizes can be
@@ -102,16 +104,25 @@ def measure(image: Image.Image) -> tuple[str, float, float]:
     Returns:
         Perceptual hash, brightness and sharpness, as ``Inspected`` describes them.
     """
-    import imagehash  # not above: it is slow to import
-
     share = THUMBNAIL / max(image.size)
     if share < 1:
         box = [max(1, round(side * share)) for side in image.size]
         image = image.resize((box[0], box[1]), Image.Resampling.BICUBIC, reducing_gap=3)
     image = image.convert("L")
-    bits = imagehash.phash(image).hash
     grey = np.asarray(image, "float32")
-    return np.packbits(bits).tobytes().hex(), float(grey.mean()), _sharpness(grey)
+    return _perceptual_hash(image), float(grey.sum()) / grey.size, _sharpness(grey)
+
+
+def _perceptual_hash(image: Image.Image) -> str:
+    """The bits of ``imagehash.phash`` (J. Buchner), which takes 6 times as long.
+
+    N. Krawetz, "Looks like it": the lowest frequencies of a picture of 32 x 32 pixels, each
+    compared with their median.
+    """
+    small = np.asarray(image.resize((32, 32), Image.Resampling.LANCZOS), "float64")
+    waves = (COSINES @ small @ COSINES.T).round(6).ravel()  # rounded: a flat picture has no waves
+    middle = np.sort(waves)[31:33].sum() / 2
+    return np.packbits(waves > middle).tobytes().hex()
 
 
 def _sharpness(grey: np.ndarray) -> float:
@@ -119,7 +130,8 @@ def _sharpness(grey: np.ndarray) -> float:
     middle, above, below = grey[1:-1, 1:-1], grey[:-2, 1:-1], grey[2:, 1:-1]
     if not middle.size:
         return 0.0
-    return float((above + below + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * middle).var())
+    edges = (above + below + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * middle).ravel()
+    return float(edges @ edges) / edges.size - (float(edges.sum()) / edges.size) ** 2
 
 
 def _digest(*parts: Any) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from imgclf_lib.image_files import contained, open_image, read_file
+from imgclf_lib.image_files import contained, open_bytes, read_file
 
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
 LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
@@ -74,7 +74,7 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
     if isinstance(source, Path):
         source = read_file(source)
     with contained(source) as heard:
-        image = source if isinstance(source, Image.Image) else open_image(source)
+        image = source if isinstance(source, Image.Image) else open_bytes(source)
         mode, (width, height) = image.mode, image.size
         extent = _reduce(image, size, resize) if image is not source else image.size
         image.load()
@@ -83,7 +83,8 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
         if value > 4:
             width, height = height, width
         whole = to_eight_bits(upright)
-        small = whole.convert("RGB" if channels == 3 else "L")
+        asked = "RGB" if channels == 3 else "L"
+        small = whole if whole.mode == asked else whole.convert(asked)
         if small.size != (size, size):
             small = _resize(small, size, resize, box)
         pixels = np.asarray(small, "uint8").reshape(size, size, channels)

@@ -68,6 +68,15 @@ def test_sharpness_is_the_variance_of_the_laplacian(size):
     assert measure(picture(*size))[2] == pytest.approx(wanted, rel=1e-4)
 
 
+def test_the_perceptual_hash_is_that_of_imagehash():
+    pictures = [picture(*sides, seed) for seed in range(60) for sides in ((32, 32), (64, 40))]
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 48, 3), "uint8")
+    pictures += [Image.fromarray(each) for each in noise]
+    pictures += [Image.new("L", (40, 30), grey) for grey in (0, 1, 128, 255)]
+    for each in pictures:
+        assert measure(each)[0] == str(imagehash.phash(each.convert("L")))
+
+
 def test_blur_and_light_are_measured():
     sharp = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120), "uint8"))
     values = [measure(sharp.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 3, 9)]

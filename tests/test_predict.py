@@ -63,7 +63,7 @@ def test_broken_files_are_reported_and_the_others_predicted(trained, images, tmp
     found = predict_files(trained, [bad, good], top=1)
     assert found.table["path"].tolist() == [str(good)]
     assert found.problems["path"].tolist() == [str(bad)]
-    assert found.problems["problem"][0] == "not an image: its content is text"
+    assert found.problems["problem"][0] == "not an image: its content is text."
     only = predict_files(trained, [bad])
     assert only.table.empty
     assert len(only.problems) == 1
