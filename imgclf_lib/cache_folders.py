@@ -20,6 +20,7 @@ MARK = "data.json"  # a folder that holds it is complete, and ours
 SPARE = 50_000_000  # bytes that stay free on the disk
 PIECE = 4096  # images copied at a time
 TEMPORARY = "building-"
+UNPACKED, UNPACKING = "unpacked-", "unpacking-"
 
 
 @contextmanager
@@ -123,10 +124,13 @@ def list_caches() -> pd.DataFrame:
     """
     rows = []
     for folder in sorted(cache_folder().glob("*/")):
-        if not ((folder / MARK).is_file() or folder.name.startswith(TEMPORARY)):
+        unmarked = (TEMPORARY, UNPACKED, UNPACKING)
+        if not ((folder / MARK).is_file() or folder.name.startswith(unmarked)):
             continue  # not ours
         files = [path for path in folder.rglob("*") if path.is_file()]
         facts = {"name": "left by a process that was killed", "place": ""}
+        if folder.name.startswith(UNPACKED):
+            facts["name"] = folder.name.removeprefix(UNPACKED).rpartition("-")[0]
         used = folder.stat().st_mtime
         if (folder / MARK).is_file():
             facts = json.loads((folder / MARK).read_text(encoding="utf-8"))
@@ -175,7 +179,10 @@ def clear_caches(names: Sequence[str] = ()) -> int:
 
 def _locked(name: str) -> str:
     """The name of the folder whose lock guards this one."""
-    return name.removeprefix(TEMPORARY).rpartition("-")[0] if name.startswith(TEMPORARY) else name
+    for prefix in (TEMPORARY, UNPACKING):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix).rpartition("-")[0]
+    return name
 
 
 def age(used: float) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
+from imgclf_lib.archives import is_archive, unpack
 from imgclf_lib.catalog import Listing, assign_groups, digest, list_folder
 from imgclf_lib.datasets import KNOWN, Arrays
 from imgclf_lib.errors import InputError
@@ -90,7 +91,7 @@ def open_source(experiment: Experiment) -> Source:
         listing = list_folder(place, experiment.class_folders)
     elif place.suffix.lower() in LIST_SUFFIXES:
         name, listing = place.stem, list_table(place)
-    elif _is_archive(place):
+    elif is_archive(place):
         name = place.name.partition(".")[0] or place.name
         listing = _list_archive(place, name, experiment.class_folders)
     else:
@@ -119,16 +120,8 @@ def with_whole_paths(experiment: Experiment) -> Experiment:
     return experiment.replace(**changes)
 
 
-def _is_archive(place: Path) -> bool:
-    from imgclf_lib.archives import is_archive
-
-    return is_archive(place)
-
-
 def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
     """Unpack an archive once, below the cache, and list what came out."""
-    from imgclf_lib.archives import unpack
-
     state = place.stat()
     key = digest(str(place), str(state.st_size), str(state.st_mtime_ns), str(state.st_ctime_ns))
     folder = cache_folder() / f"unpacked-{name}-{key}"
@@ -139,7 +132,8 @@ def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
             unpack(place, folder).to_csv(refused, index=False)
     listing = list_folder(folder, class_folders)
     lists = [folder / path for path in listing.table["path"] if is_list(folder / path)]
-    if len(lists) == 1 and (listing.table["problem"] != "").all():
+    classes = listing.table.loc[listing.table["problem"] == "", "label"].nunique()
+    if len(lists) == 1 and classes < 2:  # the folders name no classes: the list does
         listing = list_table(lists[0], inside=folder)
     rows = pd.read_csv(refused, dtype="str", keep_default_na=False)
     table = pd.concat([listing.table, rows.assign(label="", split="", group="")])

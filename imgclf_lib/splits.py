@@ -103,7 +103,7 @@ def check_classes(usable: pd.DataFrame) -> None:
         raise InputError(
             "Classification needs at least two classes",
             allowed="two or more class folders with images",
-            received=dict(counts),
+            received=counts.to_dict(),
         )
     trained = set(usable.loc[usable["split"].isin(["", "train"]), "label"])
     unseen = sorted(set(counts.index) - trained)

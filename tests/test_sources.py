@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from imgclf_lib.cache_folders import clear_caches, list_caches
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -76,6 +77,10 @@ def test_members_of_an_archive_that_are_not_unpacked_are_in_the_table(images, tm
     assert "escaped.png" in rejected["path"].iloc[0]
     assert data.table["path"].tolist() == sorted(data.table["path"])
     assert not list(tmp_path.rglob("escaped.png"))
+    assert set(list_caches()["name"]) == {"bad"}, "decoded, and unpacked"
+    clear_caches(["bad"])
+    assert [path for path in own_cache.iterdir() if path.is_dir()] == []
+    assert load_data(Experiment(data=str(tmp_path / "bad.zip"))).fingerprint == data.fingerprint
 
 
 def test_what_there_is_not(tmp_path):
