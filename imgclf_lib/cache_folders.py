@@ -20,7 +20,8 @@ MARK = "data.json"  # a folder that holds it is complete, and ours
 SPARE = 50_000_000  # bytes that stay free on the disk
 PIECE = 4096  # images copied at a time
 TEMPORARY = "building-"
-UNPACKED, UNPACKING = "unpacked-", "unpacking-"
+UNPACKING = "unpacking-"
+DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
 
 
 @contextmanager
@@ -124,13 +125,13 @@ def list_caches() -> pd.DataFrame:
     """
     rows = []
     for folder in sorted(cache_folder().glob("*/")):
-        unmarked = (TEMPORARY, UNPACKED, UNPACKING)
+        unmarked = (TEMPORARY, UNPACKING, *DERIVED)
         if not ((folder / MARK).is_file() or folder.name.startswith(unmarked)):
             continue  # not ours
         files = [path for path in folder.rglob("*") if path.is_file()]
         facts = {"name": "left by a process that was killed", "place": ""}
-        if folder.name.startswith(UNPACKED):
-            facts["name"] = folder.name.removeprefix(UNPACKED).rpartition("-")[0]
+        if folder.name.startswith(DERIVED):
+            facts["name"] = folder.name.partition("-")[2].rpartition("-")[0]
         used = folder.stat().st_mtime
         if (folder / MARK).is_file():
             facts = json.loads((folder / MARK).read_text(encoding="utf-8"))

@@ -106,16 +106,20 @@ def test_listing_and_clearing(place):
     fill(place / "cats-2", "cats", 300)
     fill(place / "dogs-1", "dogs", 900)
     (place / "building-birds-1-x" / "new").mkdir(parents=True)
+    (place / "features-cats-3").mkdir()
+    (place / "features-cats-3" / "train.npy").write_bytes(b"x" * 5)
     (place / "my own folder").mkdir()
     (place / "my own folder" / "thesis.txt").write_text("ten years")
     table = list_caches()
-    assert table["folder"].tolist() == ["dogs-1", "cats-1", "cats-2", "building-birds-1-x"]
-    assert table["name"].tolist()[:3] == ["dogs", "cats", "cats"]
+    assert table["folder"].tolist() == [
+        *("dogs-1", "cats-1", "cats-2", "features-cats-3", "building-birds-1-x")
+    ]
+    assert table["name"].tolist()[:4] == ["dogs", "cats", "cats", "cats"]
     assert table["place"][0] == "/photos/dogs"
     assert table["used"].map(age).unique().tolist() == ["today"]
     with pytest.raises(InputError, match=r"holds no such data.*'emus'"):
         clear_caches(["cats", "emus"])
-    assert len(list_caches()) == 4
+    assert len(list_caches()) == 5
     assert clear_caches(["cats"]) > 800
     assert list_caches()["name"].tolist()[0] == "dogs"
     assert clear_caches() > 900
