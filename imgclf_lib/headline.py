@@ -70,9 +70,14 @@ def for_report(
         metadata = {"image/png": {"alt": alt}}
     elif isinstance(content, pd.DataFrame):
         with pd.option_context("display.max_colwidth", None):
-            bundle[REPORT_TYPE]["table"] = content.to_html(border=0)
-            bundle["text/html"] = content.to_html(border=0, max_rows=MOST_ROWS)
-            bundle["text/plain"] = content.to_string(max_rows=MOST_ROWS)
+            table = content.rename_axis(index=None, columns=None)
+            style: dict[str, Any] = {
+                "border": 0,
+                "index": not isinstance(table.index, pd.RangeIndex),
+            }
+            bundle[REPORT_TYPE]["table"] = table.to_html(**style)
+            bundle["text/html"] = table.to_html(**style, max_rows=MOST_ROWS)
+            bundle["text/plain"] = table.to_string(max_rows=MOST_ROWS)
     else:
         sentences = [content] if isinstance(content, str) else list(content)
         if not sentences:

@@ -20,7 +20,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fafafa
 h1 { margin: 0; line-height: 1.2; } h2 { margin: 2.5rem 0 .5rem; border-bottom: 2px solid #0052a3; }
 h3 { font-size: 1.05rem; margin: 0 0 .5rem; } a { color: #0052a3; }
 .facts { color: #555; margin: .25rem 0; } nav a { margin-right: 1.2rem; }
-.short { background: white; border-left: 5px solid #0052a3; padding: .5rem 1rem; }
+.short { background: white; border-left: 5px solid #0052a3; padding: .5rem 1rem .5rem 2rem; }
 .short li { font-size: 1.15rem; margin: .4rem 0; } .next li { margin: .5rem 0; }
 .part { display: grid; gap: 1rem; align-items: start;
         grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
@@ -28,7 +28,8 @@ h3 { font-size: 1.05rem; margin: 0 0 .5rem; } a { color: #0052a3; }
         padding: 1rem; min-width: 0; }
 .part img { max-width: 100%; height: auto; display: block; margin: auto; }
 .scroll { overflow: auto; max-height: 26rem; } ul { margin: 0; padding-left: 1.2rem; }
-table { border-collapse: collapse; font-size: .9rem; } tr { border-top: 1px solid #e4e4e4; }
+table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
+tbody th { overflow-wrap: anywhere; min-width: 5rem; } tr { border-top: 1px solid #e4e4e4; }
 th, td { text-align: left; padding: .25rem .6rem; vertical-align: top; }
 td { font-variant-numeric: tabular-nums; } thead tr { border: 0; }
 .cards { list-style: none; padding: 0; display: grid; gap: 1rem;
