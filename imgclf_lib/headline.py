@@ -23,16 +23,20 @@ PARTS = {
 }
 
 
-def headline(sentence: str, **figures: float) -> None:
+def headline(sentence: str, in_short: bool = False, **figures: float) -> None:
     """Show a sentence below the cell, and keep its figures for the report of the suite.
 
     Args:
         sentence: The result in plain words, with its numbers.
+        in_short: Whether the report says it at its top, too.
         **figures: The same numbers by name, for ``results.csv``.
     """
     from IPython.display import display
 
-    kept = {"sentence": sentence, "figures": {name: float(each) for name, each in figures.items()}}
+    kept: dict[str, Any] = {"sentence": sentence}
+    kept["figures"] = {name: float(each) for name, each in figures.items()}
+    if in_short:
+        kept["part"] = "short"
     display({"text/plain": sentence, MIME_TYPE: kept}, raw=True)
 
 

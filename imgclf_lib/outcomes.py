@@ -1,5 +1,6 @@
 """What came of a notebook: its title, headline, picture, and what it says to the report."""
 
+import html
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -74,6 +75,10 @@ class Outcome(NamedTuple):
         found = []
         for _, output in self._outputs():
             data = output.get("data", {})
+            said = data.get(MIME_TYPE, {})
+            if "part" in said:
+                markup = f"<ul><li>{html.escape(said['sentence'])}</li></ul>"
+                found.append(Contribution(said["part"], "", markup, "", ""))
             if REPORT_TYPE in data:
                 picture, alt = _picture(output)
                 told = data[REPORT_TYPE]

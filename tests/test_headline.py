@@ -32,6 +32,8 @@ def test_a_headline_is_text_and_figures(shown):
         "figures": {"accuracy": 0.5, "images": 3.0},
     }
     json.dumps(bundle)
+    headline("Above all.", in_short=True)
+    assert shown[1][0][0][MIME_TYPE] == {"sentence": "Above all.", "figures": {}, "part": "short"}
 
 
 def test_sentences_for_the_report(shown):

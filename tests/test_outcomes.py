@@ -53,3 +53,10 @@ def test_contributions_come_in_their_order() -> None:
         Contribution("data", "T", "", "p", "Seen."),
         Contribution("data", "T", "whole", "", "Seen."),
     ]
+
+
+def test_a_headline_may_stand_at_the_top() -> None:
+    said = {"sentence": "<b> wins.", "figures": {}, "part": "short"}
+    cell = new_code_cell(outputs=shown(**{MIME_TYPE: said}))
+    markup = "<ul><li>&lt;b&gt; wins.</li></ul>"
+    assert outcome(cell).contributions == [Contribution("short", "", markup, "", "")]
