@@ -120,10 +120,10 @@ def test_a_large_folder_says_how_much_of_it_is_offered(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not an image that Pillow knows"),
-        (b"Dear diary", "not an image that Pillow knows"),
-        ("half", "image file is truncated"),
-        ("bomb", "too many to decode safely|exceeds limit"),
+        (b"", "empty: the file has no bytes"),
+        (b"Dear diary", "not an image: its content is text"),
+        ("half", "truncated: "),
+        ("bomb", "too large: "),
     ],
 )
 def test_damaged_files_show_their_reason(
@@ -146,7 +146,7 @@ def test_damaged_files_show_their_reason(
         bench.menu.value = len(bench.menu.options) - 1
         give()
         assert "bad.jpg" in bench.problem.value
-        assert any(each in bench.problem.value for each in reason.split("|"))
+        assert reason in bench.problem.value
         assert "Where it happened" not in bench.problem.value
         assert bench.prediction is None
         assert "No prediction." in bench.status.value
