@@ -98,8 +98,8 @@ def add_backbone(experiment: Experiment, pixels: Any, policy: Any) -> Any:
     """The features of images, as part of a functional model.
 
     Small images are enlarged, grey ones repeated to three channels, and the pixels brought to the
-    range that this backbone was trained on. Its batch normalisation always uses the statistics it
-    came with, also when its weights learn.
+    range that this backbone was trained on. Its batch normalisation stays as it came, also when
+    the other weights learn.
 
     Args:
         experiment: Its ``backbone`` and ``backbone_weights``.
@@ -123,8 +123,11 @@ def add_backbone(experiment: Experiment, pixels: Any, policy: Any) -> Any:
         values = layers.Concatenate(name="three_channels")([values] * 3)
     values = _scaled(_preprocessing(name), values)
     network = _build(name, experiment.backbone_weights, (height, width, 3), policy)
-    values = network(values, training=False)
-    return layers.GlobalAveragePooling2D(name="average", dtype="float32")(values)
+    for layer in network.layers:
+        # Keras passes training=True to every inner layer; only this keeps the statistics.
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
+    return layers.GlobalAveragePooling2D(name="average", dtype="float32")(network(values))
 
 
 def weights_digest(network: "keras.Model") -> str:

@@ -30,6 +30,21 @@ if TYPE_CHECKING:
 FORMAT = 1  # changes when the same settings would give other features
 LARGEST_BATCH = 64  # larger ones are no faster, and need more memory
 SAVE_EVERY = 16  # batches between two marks of what is done
+LIMITED_VALIDATION = 400  # validation images of an experiment with a limit
+
+
+def validation_split(experiment: Experiment, data: ImageData) -> Split:
+    """The images that validate a network with a backbone.
+
+    Args:
+        experiment: Its ``limit`` says whether somebody wants a quick look.
+        data: The images.
+
+    Returns:
+        All validation images; with a ``limit`` at most 400 of them, each class as frequent as
+        before, because a backbone needs longer for 10,000 of them than for the training.
+    """
+    return data.val.sample(LIMITED_VALIDATION if experiment.limit else 0, experiment.split_seed)
 
 
 def cached_features(
@@ -73,13 +88,17 @@ def cached_features(
     with FileLock(f"{folder}.lock"):
         if not (folder / "features.json").is_file():
             write_json(folder / "features.json", facts)
-        return {name: _of_split(extractor, data, name, folder, progress) for name in splits}
+        found = {}
+        for name in splits:
+            split = validation_split(experiment, data) if name == "val" else getattr(data, name)
+            found[name] = _of_split(extractor, data, split, folder, progress)
+        return found
 
 
 def _of_split(
-    extractor: "keras.Model", data: ImageData, name: str, folder: Path, progress: str
+    extractor: "keras.Model", data: ImageData, split: Split, folder: Path, progress: str
 ) -> Split:
-    split: Split = getattr(data, name)
+    name = split.name
     whole = data.table.loc[data.table["split"] == name, "path"]
     place_of = {path: place for place, path in enumerate(whole)}
     places = np.array([place_of[path] for path in split.paths], "int64")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from imgclf_lib.data import ImageData
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.features import cached_features
+from imgclf_lib.features import cached_features, validation_split
 from imgclf_lib.model import build_head
 from imgclf_lib.preprocess import AUGMENTATIONS
 from imgclf_lib.recorder import Job, Recorder, fit_phase
@@ -90,7 +90,7 @@ def train_backbone(
         slower,
         model,
         history,
-        (job.data.train, job.data.val),
+        (job.data.train, validation_split(experiment, job.data)),
         "fine_tune",
         heads + experiment.fine_tune_epochs,
     )

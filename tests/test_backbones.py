@@ -1,0 +1,178 @@
+"""Backbones: names, sizes, preprocessing and weights of every network of keras.applications."""
+
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+
+from imgclf_lib import backbones
+from imgclf_lib.backbones import (
+    LITE0,
+    SIZES,
+    SMALLEST_SIDE,
+    check_backbone,
+    input_size,
+    weights_digest,
+    weights_key,
+)
+from imgclf_lib.backend import load_keras
+from imgclf_lib.efficientnet_lite import CENTRE, SPREAD, imagenet_file
+from imgclf_lib.errors import InputError
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.model import build_model
+
+keras = load_keras()
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+BUILDERS = {
+    name.lower(): build
+    for name, build in vars(keras.applications).items()
+    if name[0].isupper() and callable(build)
+}
+
+
+def test_every_network_of_keras_is_known():
+    assert set(SIZES) == {LITE0, *BUILDERS}
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "xception", "nasnetmobile", "efficientnetv2b1"])
+def test_sizes_are_those_of_keras(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert BUILDERS[name](weights=None).input.shape[1:3] == (input_size(name),) * 2
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "mobilenet_v2", "MOBILENET-V2", "mobilenetv2"])
+def test_any_spelling_is_the_same_network(name):
+    assert input_size(name) == 224
+
+
+@pytest.mark.parametrize("name", ["mobilnet", "", "../mobilenet", "preprocess_input"])
+def test_unknown_names_are_refused_with_the_list(name):
+    with pytest.raises(InputError, match=r"no such backbone.*efficientnetlite0.*vgg19"):
+        input_size(name)
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_preprocessing_is_that_of_keras(name, tmp_path):
+    preprocess = backbones._preprocessing(name)
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, backbones._scaled(preprocess, inputs))
+    np.testing.assert_allclose(
+        model.predict(PIXELS, verbose=0), preprocess(PIXELS.copy()), atol=1e-4
+    )
+
+
+def test_turned_channels_survive_saving(tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, backbones._scaled(backbones._preprocessing("vgg16"), inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(
+        loaded.predict(PIXELS, verbose=0), model.predict(PIXELS, verbose=0)
+    )
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return build_model(Experiment(backbone="efficientnet_lite0", dropout=0.0), (24, 24, 1), 3)
+
+
+def test_small_grey_images_are_enlarged_and_repeated(lite0):
+    """By hand: enlarge with Keras, repeat, scale; then the backbone and the average."""
+    images = PIXELS[:, :, :, :1].repeat(3, 1).repeat(3, 2)
+    large = keras.ops.image.resize(images, (SMALLEST_SIDE, SMALLEST_SIDE), "bilinear")
+    ready = (np.repeat(keras.ops.convert_to_numpy(large), 3, axis=3) - CENTRE) / SPREAD
+    maps = lite0.get_layer("backbone").predict(ready, verbose=0)
+    features = keras.Model(lite0.input, lite0.get_layer("average").output)
+    assert maps.shape == (2, 3, 3, 1280)
+    np.testing.assert_allclose(
+        features.predict(images, verbose=0), maps.mean((1, 2)), atol=1e-4, rtol=1e-3
+    )
+
+
+def test_large_images_keep_their_size():
+    model = build_model(Experiment(backbone="efficientnet_lite0"), (130, 97, 3), 3)
+    assert "enlarge" not in [layer.name for layer in model.layers]
+    assert model.get_layer("backbone").inputs[0].shape == (None, 130, 97, 3)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_normalisation_stays_frozen_while_weights_learn(saved, tmp_path):
+    model = build_model(Experiment(backbone="efficientnet_lite0"), (24, 24, 1), 3)
+    if saved:
+        model.save(tmp_path / "model.keras")
+        model = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    network = model.get_layer("backbone")
+    before = network.get_weights()
+    images = np.random.default_rng(1).integers(0, 256, (6, 24, 24, 1))
+    model.fit(images, np.arange(6) % 3, verbose=0)
+    changed = {
+        weight.path: bool((one != two).any())
+        for weight, one, two in zip(network.weights, before, network.get_weights(), strict=True)
+    }
+    assert not [path for path, each in changed.items() if "normalization" in path and each]
+    kernels = [each for path, each in changed.items() if "normalization" not in path]
+    assert np.mean(kernels) > 0.9
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_precision_reaches_the_backbone_and_nothing_else(precision):
+    before = keras.config.dtype_policy().name
+    model = build_model(
+        Experiment(backbone="efficientnet_lite0", precision=precision), (24, 24, 3), 3
+    )
+    layer = model.get_layer("backbone").get_layer("stem_convolution")
+    assert (layer.compute_dtype, layer.variable_dtype) == (precision, "float32")
+    assert model.get_layer("average").compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == before
+
+
+def test_random_weights_follow_the_seed():
+    first, again, other = (
+        weights_digest(
+            build_model(
+                Experiment(backbone="mobilenet", backbone_weights="random", seed=seed),
+                (24, 24, 3),
+                2,
+            ).get_layer("backbone")
+        )
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_weights_from_a_file(tmp_path, lite0):
+    """Both kinds: PyTorch for efficientnet_lite0, Keras for all."""
+    shutil.copy(imagenet_file(), tmp_path / "mine.pth")
+    lite0.get_layer("backbone").save_weights(tmp_path / "mine.weights.h5")
+    for name in ("mine.pth", "mine.weights.h5"):
+        chosen = Experiment(backbone="efficientnet_lite0", backbone_weights=str(tmp_path / name))
+        model = build_model(chosen, (24, 24, 1), 3)
+        assert weights_digest(model.get_layer("backbone")) == weights_digest(
+            lite0.get_layer("backbone")
+        )
+        assert len(weights_key(chosen)) == 64
+
+
+def test_wrong_files_are_refused(tmp_path):
+    chosen = Experiment(backbone="mobilenet", backbone_weights=str(tmp_path / "w.weights.h5"))
+    with pytest.raises(InputError, match="no file of weights"):
+        check_backbone(chosen)
+    (tmp_path / "w.weights.h5").write_bytes(b"not this")
+    with pytest.raises(InputError, match="does not hold the weights of mobilenet"):
+        build_model(chosen, (24, 24, 3), 2)
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    network.save_weights(tmp_path / "w.weights.h5")
+    with pytest.raises(InputError, match="does not hold the weights of mobilenet"):
+        build_model(chosen, (24, 24, 3), 2)
+
+
+def test_checks_before_any_image_is_decoded(monkeypatch):
+    check_backbone(Experiment(backbone="efficientnet_lite0"))
+    check_backbone(Experiment(backbone="resnet50"))
+    monkeypatch.setattr("imgclf_lib.efficientnet_lite.PACKAGE", "no_such_package")
+    with pytest.raises(InputError, match="are not installed"):
+        check_backbone(Experiment(backbone="efficientnet_lite0"))
+    check_backbone(Experiment(backbone="efficientnet_lite0", backbone_weights="random"))

@@ -1,0 +1,207 @@
+"""Transfer learning: two phases, one run folder like any other."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.data import load_data
+from imgclf_lib.errors import InputError, TrainingError
+from imgclf_lib.evaluate import evaluate
+from imgclf_lib.experiment import Experiment, preset
+from imgclf_lib.predict import predict_files
+from imgclf_lib.runs import Run, run_folder
+from imgclf_lib.train import train
+
+keras = load_keras()
+EXACT = keras.backend.backend() == "tensorflow"
+
+
+@pytest.fixture(scope="module")
+def two_phases(images):
+    return Experiment(
+        data=str(images),
+        backbone="efficientnet_lite0",
+        validation_fraction=0.2,
+        dense_units=(8,),
+        dropout=0.2,
+        flip="both",
+        learning_rate=0.005,
+        batch_size=16,
+        epochs=3,
+        fine_tune_epochs=2,
+        fine_tune_learning_rate=1e-4,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(two_phases, tmp_path_factory):
+    return train(two_phases, out=tmp_path_factory.mktemp("transfer") / "run", progress="none")
+
+
+def stop_at(epoch: int):
+    """A callback that acts like Ctrl+C at the end of the first step of an epoch, from 0."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, number, logs=None):
+            self.number = number
+
+        def on_train_batch_end(self, number, logs=None):
+            if self.number == epoch:
+                raise KeyboardInterrupt
+
+    return Stop()
+
+
+def files(run: Run) -> list[str]:
+    return sorted(path.name for path in run.folder.glob("[!.]*"))
+
+
+def test_the_run_folder_is_like_any_other(finished, two_phases):
+    assert files(finished) == [
+        *("environment.json", "experiment.json", "history.csv", "metrics.json", "model.keras")
+    ]
+    history = finished.history
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert history["phase"].tolist() == ["head"] * 3 + ["fine_tune"] * 2
+    assert history["learning_rate"].tolist() == pytest.approx([0.005] * 3 + [1e-4] * 2)
+    assert finished.experiment == two_phases
+    assert finished.metrics["epochs_run"] == 5
+    assert finished.metrics["parameters"] == finished.model.count_params() > 3_000_000
+    assert finished.environment["backbone_weights"] == "imagenet"
+    assert finished.model.input_shape == (None, 24, 24, 1)
+
+
+def test_metrics_are_those_of_the_saved_model(finished, two_phases):
+    data = load_data(two_phases)
+    for name in ("train", "val"):
+        split = getattr(data, name)
+        right = finished.model.predict(split.images, verbose=0).argmax(1) == split.labels
+        assert finished.metrics[f"{name}_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+    assert finished.metrics["val_accuracy"] == finished.history["val_accuracy"].max()
+
+
+def test_features_tell_shapes_apart_and_the_rest_of_the_library_works(finished, images, tmp_path):
+    copied = Run(shutil.copytree(finished.folder, tmp_path / "copy"))
+    figures = evaluate(copied, split="val").figures
+    assert figures["accuracy"] > 0.8
+    table = predict_files(copied, [images / "rows" / "000.png"]).table
+    assert table["probability"].sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_an_equal_experiment_is_loaded_not_trained(finished, two_phases):
+    before = {path: path.stat().st_mtime_ns for path in finished.folder.glob("*.*")}
+    assert train(two_phases, out=finished.folder).metrics == finished.metrics
+    assert {path: path.stat().st_mtime_ns for path in finished.folder.glob("*.*")} == before
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_interruption_leaves_no_trace(epoch, finished, two_phases, tmp_path):
+    """Stopped while the head learns, or while the whole network does, and resumed."""
+    with pytest.raises(KeyboardInterrupt):
+        train(two_phases, out=tmp_path / "run", progress="none", callbacks=[stop_at(epoch)])
+    stopped = Run(tmp_path / "run")
+    assert (stopped.metrics["status"], stopped.metrics["epochs_run"]) == ("interrupted", epoch)
+    assert stopped.metrics["parameters"] == finished.metrics["parameters"]
+    assert stopped.model.input_shape == (None, 24, 24, 1)
+    # A crash may come between a row of the history and its checkpoint.
+    rows = stopped.history
+    pd.concat([rows, rows.tail(1).assign(epoch=epoch + 1)]).to_csv(
+        stopped.folder / "history.csv", index=False
+    )
+    resumed = train(two_phases, out=stopped.folder, resume=True, progress="none")
+    assert files(resumed) == files(finished)
+    columns = ["loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"]
+    tolerance = 1e-5 if EXACT else 1e-2
+    np.testing.assert_allclose(
+        resumed.history[columns], finished.history[columns], atol=tolerance, rtol=tolerance
+    )
+    assert resumed.history["phase"].tolist() == finished.history["phase"].tolist()
+
+
+def test_killed_between_the_phases(finished, two_phases, tmp_path):
+    """The head is done and ``model.keras`` is not yet written."""
+    with pytest.raises(KeyboardInterrupt):
+        train(two_phases, out=tmp_path / "run", progress="none", callbacks=[stop_at(3)])
+    (tmp_path / "run" / "model.keras").unlink()
+    (tmp_path / "run" / "metrics.json").unlink()
+    resumed = train(two_phases, out=tmp_path / "run", resume=True, progress="none")
+    assert resumed.metrics["val_accuracy"] == pytest.approx(
+        finished.metrics["val_accuracy"], abs=0 if EXACT else 0.1
+    )
+
+
+def test_the_best_epoch_of_both_phases_is_kept(two_phases, tmp_path):
+    """Fine-tuning with a rate that ruins everything leaves the head's model."""
+    ruin = two_phases.replace(fine_tune_learning_rate=3.0, fine_tune_epochs=1)
+    run = train(ruin, out=tmp_path / "run", progress="none")
+    head = run.history[run.history["phase"] == "head"]["val_accuracy"].max()
+    assert run.history["val_accuracy"].iloc[-1] < head
+    val = load_data(ruin).val
+    right = run.model.predict(val.images, verbose=0).argmax(1) == val.labels
+    assert right.mean() == pytest.approx(head, abs=1e-6) == run.metrics["val_accuracy"]
+
+
+def test_patience_begins_anew_with_fine_tuning(two_phases, tmp_path):
+    still = two_phases.replace(
+        learning_rate=1e-7, fine_tune_learning_rate=1e-7, early_stopping=1, epochs=9,
+        fine_tune_epochs=9,
+    )  # fmt: skip
+    history = train(still, out=tmp_path / "run", progress="none").history
+    phases = history["phase"].value_counts()
+    assert 2 <= phases["head"] < 9
+    assert 1 <= phases["fine_tune"] < 9
+
+
+def test_a_loss_that_is_no_number_names_the_right_field(two_phases, tmp_path):
+    class Break(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                self.model.set_weights([weight * np.nan for weight in self.model.get_weights()])
+
+    with pytest.raises(TrainingError, match=r"epoch 4. Lower fine_tune_learning_rate"):
+        train(two_phases, out=tmp_path / "run", progress="none", callbacks=[Break()])
+    assert Run(tmp_path / "run").metrics["status"] == "failed"
+
+
+def test_augmentation_without_fine_tuning_is_said_to_do_nothing(two_phases, tmp_path, capsys):
+    train(two_phases.replace(fine_tune_epochs=0), out=tmp_path / "run")
+    told = capsys.readouterr()
+    assert "Frozen features see no augmentation: flip" in told.err
+    assert told.out.count("epoch") == 3
+    assert "fine-tuning" not in told.out
+
+
+def test_another_file_of_weights_is_another_run(finished, two_phases, tmp_path):
+    finished.model.get_layer("backbone").save_weights(tmp_path / "w.weights.h5")
+    chosen = two_phases.replace(
+        backbone_weights=str(tmp_path / "w.weights.h5"), fine_tune_epochs=0, epochs=1
+    )
+    data = load_data(chosen)
+    run = train(chosen, out=tmp_path / "run", progress="none")
+    first = run_folder(chosen, data)
+    shutil.copy(tmp_path / "w.weights.h5", tmp_path / "same.weights.h5")
+    same = chosen.replace(backbone_weights=str(tmp_path / "same.weights.h5"))
+    assert run_folder(same, data) == first
+    with (tmp_path / "w.weights.h5").open("ab") as file:
+        file.write(b"more")
+    assert run_folder(chosen, data) != first
+    with pytest.raises(InputError, match="other weights of its backbone"):
+        train(chosen, out=run.folder)
+
+
+def test_what_cannot_work_is_refused_before_anything_is_written(two_phases, tmp_path):
+    for change, message in (
+        ({"backbone": "mobilnet"}, "no such backbone"),
+        ({"backbone_weights": str(tmp_path / "none.h5")}, "no file of weights"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(two_phases.replace(**change), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_preset_and_balanced_classes(images, tmp_path):
+    chosen = preset("transfer").replace(data=str(images), epochs=1, class_weights="balanced")
+    assert train(chosen, out=tmp_path / "run", progress="none").completed
