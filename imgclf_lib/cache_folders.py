@@ -1,6 +1,7 @@
 """The folders below the cache: made complete or not at all, listed, and cleared."""
 
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -18,7 +19,7 @@ from imgclf_lib.paths import cache_folder
 
 MARK = "data.json"  # a folder that holds it is complete, and ours
 SPARE = 50_000_000  # bytes that stay free on the disk
-PIECE = 4096  # images copied at a time
+PIECE = 16_000_000  # bytes copied at a time
 TEMPORARY = "building-"
 UNPACKING = "unpacking-"
 DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
@@ -74,6 +75,28 @@ def need_room(folder: Path, size: int) -> None:
         raise OSError(f"{size / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free")
 
 
+class DiskImages:
+    """Images of an array on disk, read without counting as memory afterwards.
+
+    A memory-mapped array holds on to every page that was ever read from it.
+
+    Args:
+        path: ``.npy`` file of shape ``(n, height, width, channels)``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        mapped = np.load(path, mmap_mode="r")
+        self.path, self.shape, self.dtype = path, mapped.shape, mapped.dtype
+        self.offset = mapped.offset
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+        return np.array(mapped[rows])
+
+
 def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
     """Write some images of an array on disk into another one, with flat memory.
 
@@ -82,14 +105,13 @@ def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
         rows: Which of them, in which order.
         out: The ``.npy`` file to write.
     """
-    shape = np.load(images, mmap_mode="r").shape[1:]
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape)}
+    source = DiskImages(images)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
     with out.open("wb") as file:
         np.lib.format.write_array_header_2_0(file, header)
-        for start in range(0, len(rows), PIECE):
-            # Mapped anew each time: pages that were read once would count as memory in use.
-            piece = np.load(images, mmap_mode="r")[rows[start : start + PIECE]]
-            file.write(piece.data)
+        length = max(1, PIECE // math.prod(source.shape[1:]))
+        for start in range(0, len(rows), length):
+            file.write(source[rows[start : start + length]].data)
 
 
 def write_facts(folder: Path, **facts: Any) -> None:

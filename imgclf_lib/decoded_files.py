@@ -13,7 +13,7 @@ import PIL
 from PIL import Image
 
 from imgclf_lib.backbones import input_size
-from imgclf_lib.cache_folders import MARK, building, need_room, write_facts
+from imgclf_lib.cache_folders import MARK, DiskImages, building, need_room, write_facts
 from imgclf_lib.catalog import digest
 from imgclf_lib.datasets import load_known
 from imgclf_lib.decoding import decode_arrays, decode_files, measure_images
@@ -114,7 +114,7 @@ def _near_duplicates(table: pd.DataFrame, images: Path) -> np.ndarray:
     if good.sum() < 2:
         return np.empty((0, 2), "int64")
     hashes = np.array([int(each or "0", 16) for each in table["perceptual_hash"]], "uint64")
-    pairs = similar_pairs(hashes, np.load(images, mmap_mode="r"))
+    pairs = similar_pairs(hashes, DiskImages(images))
     return pairs[good[pairs].all(1)]
 
 

@@ -4,6 +4,7 @@ Candidates have nearly the same perceptual hash; each candidate is then compared
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -25,7 +26,7 @@ PART = 50_000  # candidates that are looked at before the next are chosen
 ROUNDS = 32  # different images with one and the same hash that are told apart
 
 
-def similar_pairs(hashes: np.ndarray, images: np.ndarray) -> np.ndarray:
+def similar_pairs(hashes: np.ndarray, images: Any) -> np.ndarray:
     """Find near-duplicates: copies that were compressed again, resized, brightened a little.
 
     Candidates have equal perceptual hashes or such that differ in a few bits. What counts in
@@ -39,8 +40,8 @@ def similar_pairs(hashes: np.ndarray, images: np.ndarray) -> np.ndarray:
 
     Args:
         hashes: ``uint64`` array of shape ``(n,)``: ``imagehash.phash`` of each image.
-        images: ``uint8`` array of shape ``(n, height, width, channels)``; it may be
-            memory-mapped, as only rows that are needed are read.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``, or anything like it
+            that gives rows of an array on disk; only rows that are needed are read.
 
     Returns:
         ``int64`` array of shape ``(m, 2)``: pairs of rows, the smaller one first, sorted.
@@ -82,7 +83,7 @@ def components(count: int, pairs: np.ndarray) -> np.ndarray:
 class _Eyes:
     """Compares images pixel by pixel, and remembers how each looked."""
 
-    def __init__(self, images: np.ndarray) -> None:
+    def __init__(self, images: Any) -> None:
         self.images = images
         height, width = images.shape[1:3]
         self.down = _averaging(height, min(height, SIDE))

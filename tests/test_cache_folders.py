@@ -89,7 +89,7 @@ def test_a_real_small_disk(tmp_path, monkeypatch, make_images):
 
 
 def test_images_are_copied_in_the_order_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("imgclf_lib.cache_folders.PIECE", 3)
+    monkeypatch.setattr("imgclf_lib.cache_folders.PIECE", 12)
     images = np.arange(10 * 4, dtype="uint8").reshape(10, 2, 2, 1)
     np.save(tmp_path / "images.npy", images)
     rows = np.array([9, 0, 4, 4, 2, 7, 1])
