@@ -48,4 +48,6 @@ pictures: env
 	test -x $(TORCH)/python || $(PYTHON) -m venv .venv-torch
 	$(TORCH)/python -m pip install --quiet --disable-pip-version-check uv torch==2.13.0
 	$(TORCH)/python -m uv pip install --constraint requirements.lock --editable '.[torch,test]'
+	# The original of EfficientNet-Lite0, which our port is compared with.
+	$(TORCH)/python -m uv pip install --no-deps efficientnet-lite-pytorch==0.1.0
 	touch $@
