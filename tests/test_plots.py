@@ -98,6 +98,16 @@ def test_a_grid_shows_the_images():
     assert not figure.axes[11].images
 
 
+def test_lines_above_an_image_are_no_wider_than_it_and_stay_different():
+    names = [f"{'long ' * 9}{each}" for each in ("cat", "dog", "cat")]
+    titles = [f"{name}\n90 %" for name in names]
+    axes = plots.image_grid(IMAGES[:3], titles).axes
+    drawn = [each.get_title().split("\n") for each in axes]
+    assert all(len(line) <= 15 for text in drawn for line in text)
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert [text[1] for text in drawn] == ["90 %"] * 3
+
+
 @pytest.mark.parametrize("shape", [(1, 5, 5, 3), (3, 5, 5), (2, 5, 5, 1), (1, 1, 1, 1)])
 @pytest.mark.parametrize("kind", ["uint8", "float64"])
 def test_a_grid_of_any_shape(shape, kind):

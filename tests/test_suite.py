@@ -168,3 +168,37 @@ def test_plan_finds_notebooks_by_number_and_by_name() -> None:
     assert all(job.parameters == {"epochs": 2} for job in jobs)
     numbers = [path.stem[:2] for path in course_notebooks()]
     assert numbers == [f"{number:02}" for number in range(len(numbers))]
+
+
+def test_data_and_corrections_reach_the_notebooks_with_whole_paths(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = next(images.glob("*/*.png")).relative_to(images).as_posix()
+    (tmp_path / "fixes.csv").write_text(f"path,action\n{first},exclude\n")
+    monkeypatch.chdir(tmp_path)
+    given = {"fixes": "fixes.csv", "group": "([0-9]+).png"}
+    (job,) = plan(["04"], str(images), "quick", given)
+    assert job.parameters["data"] == str(images.resolve())
+    assert job.parameters["fixes"] == str((tmp_path / "fixes.csv").resolve())
+    assert job.parameters["group"] == given["group"]
+
+
+@pytest.mark.parametrize("given", [{"fixes": "no_such.csv"}, {"group": "("}])
+def test_wrong_corrections_are_refused_before_anything_runs(given: dict, images: Path) -> None:
+    with pytest.raises(InputError):
+        plan(["04"], str(images), "quick", given)
+
+
+def test_the_report_is_about_the_data(
+    write: Callable[..., str], images: Path, tmp_path: Path
+) -> None:
+    path = write("one", GOOD)
+    run_notebooks([path], tmp_path / "none")
+    assert "<title>Image classification</title>" in (tmp_path / "none/index.html").read_text()
+    notebook = nbformat.read(path, 4)
+    notebook.cells[1].source += "\ndata = 'fashion_mnist'"
+    nbformat.write(notebook, path)
+    run_notebooks([path], tmp_path / "own")
+    assert "<h1>fashion_mnist: " in (tmp_path / "own" / "index.html").read_text()
+    run_notebooks([path], tmp_path / "given", data=str(images))
+    assert f"<h1>{images.name}: " in (tmp_path / "given" / "index.html").read_text()
