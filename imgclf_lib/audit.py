@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from imgclf_lib.cache import inspect_data
 from imgclf_lib.class_findings import class_findings
+from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.file_findings import file_findings
 from imgclf_lib.findings import sort_findings
 from imgclf_lib.fixes import COLUMNS, read_fixes
-from imgclf_lib.twins import twin_findings
+from imgclf_lib.label_findings import label_findings
+from imgclf_lib.leaks import Leaks, measure_leaks
+from imgclf_lib.twins import group_twins, twin_findings
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Audit:
         images: ``uint8`` array of shape ``(m, size, size, channels)``: the used images.
         places: ``int64`` array of shape ``(n,)``: for each row of the table its place in
             ``images``, or -1.
-        leakage: What leaked images do to a score; None if it was not asked for or none leaks.
+        leakage: What leaked images do to a score; None if it was not asked for.
     """
 
     name: str
@@ -41,7 +43,7 @@ class Audit:
     findings: pd.DataFrame
     images: np.ndarray
     places: np.ndarray
-    leakage: Any = None
+    leakage: Leaks | None = None
 
     @property
     def files(self) -> int:
@@ -97,8 +99,13 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
         class_findings(table, folder if folder.is_dir() else None),
         twin_findings(table, found.pairs),
     ]
+    if label_errors:
+        parts.append(label_findings(experiment, load_data(experiment), found.pairs))
     findings = sort_findings(parts)
     leak = None
+    if leakage:
+        groups = group_twins(table, found.pairs)
+        leak = measure_leaks(table, found.images, found.places, groups)
     return Audit(
         found.name, found.place, experiment, table, findings, found.images, found.places, leak
     )
@@ -140,7 +147,8 @@ def suggest_fixes(found: Audit) -> pd.DataFrame:
     """The findings as a fix list: a cautious proposal that a person goes through.
 
     Suggested is ``exclude`` where a file cannot be read or is there twice, and ``keep`` for all
-    that needs eyes. What the audit's own fix list said stays as it was.
+    that needs eyes. Where a label looks wrong, ``keep`` stands beside the other class: whoever
+    agrees writes ``relabel``. What the audit's own fix list said stays as it was.
 
     Args:
         found: An audit.

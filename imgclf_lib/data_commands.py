@@ -22,6 +22,7 @@ def audit(words: Sequence[str]) -> int:
       imgclf audit path/to/photos
       imgclf audit path/to/photos --fix_list fixes.csv
       imgclf audit path/to/photos --fixes fixes.csv --strict --json
+      imgclf audit path/to/photos --label_errors --backbone efficientnet_lite0
     """
     from typing import Annotated
 
@@ -46,6 +47,9 @@ def audit(words: Sequence[str]) -> int:
         leakage: Annotated[
             bool, tyro.conf.arg(help="measure what images in two splits do to the score")
         ] = False,
+        backbone: Annotated[
+            str, tyro.conf.arg(help="network whose features label_errors compares; finds far more")
+        ] = "",
         image_size: Annotated[int, flag("image_size")] = 0,
         fixes: Annotated[str, flag("fixes")] = "",
         group: Annotated[str, flag("group")] = "",
@@ -61,7 +65,7 @@ def audit(words: Sequence[str]) -> int:
     from imgclf_lib.errors import InputError
     from imgclf_lib.fixes import write_fixes
 
-    names = ("data", "image_size", "fixes", "group", "class_folders")
+    names = ("data", "image_size", "fixes", "group", "class_folders", "backbone")
     experiment = Experiment(**{name: given[name] for name in names})
     if given["fix_list"] is not None and given["fix_list"].exists():
         raise InputError(  # before the work; written is with the same care

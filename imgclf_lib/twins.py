@@ -27,6 +27,23 @@ def number_pictures(table: pd.DataFrame) -> np.ndarray:
     return np.where((table["problem"] == "") & (known != ""), codes, -1)
 
 
+def group_twins(table: pd.DataFrame, pairs: np.ndarray) -> np.ndarray:
+    """Number the files so that copies and near-duplicates have the same number.
+
+    Args:
+        table: A row a file, with the columns ``hash``, ``pixel_hash`` and ``problem``.
+        pairs: ``int64`` array of shape ``(p, 2)``: rows of the table that are near-duplicates.
+
+    Returns:
+        ``int64`` array of shape ``(n,)``; what hangs together over several steps is one group.
+    """
+    picture = number_pictures(table)
+    used = np.flatnonzero(picture >= 0)
+    _, first, inverse = np.unique(picture[used], return_index=True, return_inverse=True)
+    copies = np.column_stack([used, used[first][inverse]])
+    return components(len(table), np.concatenate([pairs[(picture[pairs] >= 0).all(1)], copies]))
+
+
 def twin_findings(table: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
     """Copies and near-duplicates: one finding of each for every file that has any.
 
@@ -53,10 +70,7 @@ def twin_findings(table: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
     differ = copies.groupby("group")["hash"].transform("nunique") > 1
     words = np.where(differ, "same pixels as", "same bytes as")
 
-    links = pairs[(picture[pairs] >= 0).all(1)]
-    first = used.reset_index().groupby("picture")["index"].first()
-    by_picture = np.column_stack([used.index, first.loc[used["picture"]]])
-    group = components(len(table), np.concatenate([links, by_picture]))
+    group = group_twins(table, pairs)
     alike = used.assign(group=group[used.index], item=used["picture"])
     alike = alike[alike.groupby("group")["item"].transform("nunique") > 1]
     nearly = np.full(len(alike), "nearly the same as")

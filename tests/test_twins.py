@@ -152,9 +152,9 @@ def test_a_large_folder_takes_seconds(copies):
         }
     )
     pairs = np.column_stack([numbers[:-copies:2], numbers[copies::2]])
-    started = time.perf_counter()
+    started = time.process_time()
     found = twin_findings(files, pairs)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert (found["problem"].str.startswith("duplicate")).sum() == 60_000
     assert found["related"].map(len).max() <= 20
     assert found["detail"].str.len().max() < 400
