@@ -1,0 +1,145 @@
+"""Labels that are probably wrong, by confident learning."""
+
+import warnings
+from importlib.util import find_spec
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from imgclf_lib.errors import InputError
+from imgclf_lib.progress import progress_bar
+
+FOLDS = 5
+MOST_ROWS = 60_000  # more are sampled
+COMPONENTS = 64  # principal components that stand for the pixels or features
+SAMPLE = 10_000  # rows from which the components are found
+PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however many there are
+FEWEST = 3  # groups of images of a class, below which nothing can be said about its labels
+SURE, DOUBT = 0.7, 0.05  # least probability of the suggested label, largest of the given one
+COLUMNS = ["row", "label", "suggested", "score"]
+
+
+def find_label_errors(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Find images that a classifier, trained without them, confidently puts into another class.
+
+    From Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset
+    Labels" (2021), as in the package ``cleanlab``. The classifier is softmax regression on
+    principal components: quick, and only as good as what it is given. Features of a pretrained
+    network find far more than pixels do. A poor classifier suspects much by confident learning
+    alone, so a suspect must also be sure: it has at most 5 % for the given label and at least
+    70 % for another one.
+
+    Args:
+        inputs: Features, an array of shape ``(n, d)``, or ``uint8`` images of shape
+            ``(n, height, width, channels)``; both may be memory-mapped.
+        labels: ``int64`` array of shape ``(n,)``.
+        classes: Number of classes.
+        seed: Seed of the folds, and of the choice of 60,000 rows if there are more.
+        groups: Integer array of shape ``(n,)``: images that belong together, such as
+            near-duplicates, have the same number, and are never predicted from one another.
+
+    Returns:
+        The suspects, the least plausible label first, with the columns ``row``, ``label`` (the
+        given one), ``suggested`` (a label too) and ``score`` (0 to 1: probability of the given
+        label). Its ``attrs`` hold ``judged`` (how many images) and ``accuracy`` (how often the
+        classifier agreed with the label). Classes of fewer than 3 groups are not judged.
+
+    Raises:
+        InputError: If ``cleanlab`` is not installed, or fewer than two classes can be judged.
+    """
+    if find_spec("cleanlab") is None:
+        raise InputError(
+            "Labels that look wrong are found with the package cleanlab, which is not installed",
+            do="Run: pip install 'imgclf[labels]'",
+        )
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    rows = np.arange(len(labels))
+    if len(rows) > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))
+    pairs = pd.DataFrame({"label": labels[rows], "group": groups[rows]})
+    counts = pairs.drop_duplicates()["label"].value_counts()
+    known = np.sort(counts.index[counts >= FEWEST].to_numpy())
+    if len(known) < 2:
+        raise InputError(
+            "Too few images to find labels that look wrong",
+            allowed=f"at least {FEWEST} different images in each of two classes",
+            received=np.bincount(labels, minlength=classes).tolist(),
+        )
+    rows = rows[np.isin(labels[rows], known)]
+    given = np.searchsorted(known, labels[rows])
+    probabilities = _out_of_fold(_components(inputs, rows, seed), given, groups[rows], seed)
+    predicted = probabilities.argmax(1)
+    suspects = _suspects(probabilities, given)
+    table = pd.DataFrame(
+        {
+            "row": rows,
+            "label": labels[rows],
+            "suggested": known[predicted],
+            "score": probabilities[np.arange(len(rows)), given],
+        }
+    )
+    sure = (probabilities.max(1) >= SURE) & (table["score"] <= DOUBT)
+    table = table[suspects & sure & (predicted != given)].sort_values(["score", "row"])
+    table = table[COLUMNS].reset_index(drop=True)
+    table.attrs = {"judged": len(rows), "accuracy": float((predicted == given).mean())}
+    return table
+
+
+def _suspects(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Boolean array: those that cleanlab prunes both by noise rate and by class."""
+    from cleanlab.filter import find_label_issues
+
+    return find_label_issues(given, probabilities, filter_by="both", n_jobs=1)
+
+
+def _components(inputs: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Few numbers for each image: ``float32`` array of shape ``(len(rows), components)``."""
+    sample = np.sort(np.random.default_rng(seed).permutation(rows)[:SAMPLE])
+    flat = _flat(inputs, sample)
+    reduction = PCA(min(COMPONENTS, *flat.shape), svd_solver="randomized", random_state=seed)
+    reduction.fit(flat)
+    length = max(1, PIECE // max(1, flat.shape[1]))
+    pieces = [rows[start : start + length] for start in range(0, len(rows), length)]
+    return np.concatenate([reduction.transform(_flat(inputs, some)) for some in pieces])
+
+
+def _flat(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    values = inputs[rows].reshape(len(rows), -1).astype("float32")
+    return values / 255 if inputs.dtype == np.uint8 else values
+
+
+def _out_of_fold(
+    values: np.ndarray, given: np.ndarray, groups: np.ndarray, seed: int
+) -> np.ndarray:
+    """Probabilities of every image from a classifier that saw none of its group."""
+    fold = _folds(given, groups, seed)
+    probabilities = np.zeros((len(given), given.max() + 1))
+    for held in progress_bar(np.unique(fold), "Looking for wrong labels", unit="fold"):
+        known, asked = fold != held, fold == held
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, tol=1e-3, max_iter=200))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for this purpose
+            model.fit(values[known], given[known])
+        columns = model[-1].classes_
+        probabilities[np.ix_(asked, columns)] = model.predict_proba(values[asked])
+    return probabilities
+
+
+def _folds(given: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """The fold of each image: groups stay whole, and every class is spread over the folds."""
+    order = np.random.default_rng(seed).permutation(len(given))
+    shuffled = pd.DataFrame({"label": given, "group": groups}).iloc[order]
+    first = shuffled.drop_duplicates("group").sort_values("label", kind="stable")
+    fold_of = pd.Series(np.arange(len(first)) % FOLDS, index=first["group"])
+    return fold_of.loc[groups].to_numpy()

@@ -1,0 +1,106 @@
+"""Flipped labels are found, good ones are left alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+
+from imgclf_lib import label_errors
+from imgclf_lib.errors import InputError
+from imgclf_lib.label_errors import find_label_errors
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """1,797 images of handwritten digits, 8 x 8."""
+    images, labels = load_digits(return_X_y=True)
+    return (images * 15).astype("uint8").reshape(-1, 8, 8, 1), labels.astype("int64")
+
+
+def flip(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    rows = generator.choice(len(labels), int(share * len(labels)), replace=False)
+    flipped = labels.copy()
+    flipped[rows] = (flipped[rows] + generator.integers(1, 10, len(rows))) % 10
+    return flipped, rows
+
+
+@pytest.mark.parametrize("kind", ["images", "features"])
+def test_flipped_labels_are_found(digits, kind):
+    images, labels = digits
+    inputs = images if kind == "images" else images.reshape(-1, 64).astype("float32") / 7 - 3
+    flipped, rows = flip(labels, 0.05)
+    found = find_label_errors(inputs, flipped, 10)
+    assert found.columns.tolist() == ["row", "label", "suggested", "score"]
+    hits = found["row"].isin(rows)
+    assert hits.sum() > 0.6 * len(rows)
+    assert hits.mean() > 0.9
+    assert (found["label"] == flipped[found["row"]]).all()
+    assert (found["suggested"] != found["label"]).all()
+    assert (found["suggested"] == labels[found["row"]])[hits].mean() > 0.95
+    assert found["score"].is_monotonic_increasing
+    assert found["score"].between(0, 0.05).all()
+    assert found.attrs["judged"] == 1797
+    assert 0.8 < found.attrs["accuracy"] < 0.97
+
+
+def test_clean_labels_and_labels_without_meaning_give_few(digits):
+    images, labels = digits
+    assert len(find_label_errors(images, labels, 10)) < 10
+    random = np.random.default_rng(0).permutation(labels)
+    found = find_label_errors(images, random, 10)
+    assert len(found) < 20
+    assert found.attrs["accuracy"] < 0.2
+
+
+def test_the_same_seed_gives_the_same(digits):
+    images, labels = digits
+    flipped, _ = flip(labels, 0.05)
+    first, again = (find_label_errors(images, flipped, 10, seed=3) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_copies_do_not_vouch_for_each_other():
+    """A wrong label on an image and its three copies: only groups can tell."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 200)
+    values = generator.normal(size=(400, 20)) + 2 * np.where(labels, 1, -1)[:, None]
+    values[1:4] = values[0] + 1e-3
+    labels[:4] = 1
+    groups = np.arange(400)
+    groups[:4] = 0
+    grouped = find_label_errors(values.astype("float32"), labels, 2, groups=groups)
+    assert set(grouped["row"]) == {0, 1, 2, 3}
+    fold = label_errors._folds(labels, groups, 0)
+    assert len(set(fold[:4])) == 1
+    assert set(np.bincount(fold[labels == 0])) <= {39, 40}
+
+
+def test_small_classes_are_not_judged(digits):
+    images, labels = digits
+    rows = np.flatnonzero(labels < 3)
+    some = labels[rows] * 2  # classes 0, 2 and 4; 1 and 3 have no image
+    some = np.append(some, [5, 5])
+    inputs = np.concatenate([images[rows], images[:2]])
+    found = find_label_errors(inputs, some, 7)
+    assert found.attrs["judged"] == len(rows)
+    assert not set(found["label"]) & {1, 3, 5}
+    with pytest.raises(InputError, match="Too few images"):
+        find_label_errors(images[:4], np.array([0, 0, 1, 1]), 2)
+    tiny = find_label_errors(images[rows[:9]], np.arange(9) % 3, 3)
+    assert tiny.attrs["judged"] == 9
+
+
+def test_large_folders_are_sampled_and_read_in_pieces(digits, monkeypatch):
+    images, labels = digits
+    whole = find_label_errors(images, labels, 10)
+    monkeypatch.setattr(label_errors, "PIECE", 6400)
+    pd.testing.assert_frame_equal(whole, find_label_errors(images, labels, 10))
+    monkeypatch.setattr(label_errors, "MOST_ROWS", 500)
+    assert find_label_errors(images, labels, 10).attrs["judged"] == 500
+
+
+def test_without_cleanlab_it_says_what_to_install(digits, monkeypatch):
+    monkeypatch.setattr(label_errors, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'imgclf\[labels\]'"):
+        find_label_errors(*digits, 10)

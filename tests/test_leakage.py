@@ -1,0 +1,67 @@
+"""What leakage does to a score, on data where the answer is known."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from imgclf_lib import leakage
+from imgclf_lib.evaluate import accuracy_interval
+from imgclf_lib.leakage import leakage_effect
+
+
+def noise(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images that say nothing about their labels: only who saw them before knows."""
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (count, 8, 8, 1), "uint8")
+    return images, generator.integers(0, 2, count)
+
+
+@pytest.mark.parametrize("piece", [100, 4_000_000])
+def test_twins_raise_the_score(piece, monkeypatch):
+    monkeypatch.setattr(leakage, "PIECE", piece)
+    images, labels = noise(600, 0)
+    others, other_labels = noise(300, 1)
+    held = np.concatenate([others, images[:200] ^ 1])
+    leaked = np.arange(500) >= 300
+    found = leakage_effect(images, labels, held, np.append(other_labels, labels[:200]), leaked)
+    assert (found.n, found.leaked) == (500, 200)
+    assert found.score_leaked == 1
+    assert 0.4 < found.score_without < 0.6
+    assert found.score_with == pytest.approx(0.6 * found.score_without + 0.4)
+    assert found.interval_without == accuracy_interval(round(300 * found.score_without), 300)
+    assert "200 of 500" in found.sentence
+    assert "raise the score" in found.sentence
+    assert json.loads(json.dumps(found.figures))["leaked"] == 200
+
+
+def test_few_twins_prove_nothing():
+    images, labels = noise(60, 0)
+    others, other_labels = noise(30, 1)
+    held = np.concatenate([others, images[:2]])
+    found = leakage_effect(
+        images, labels, held, np.append(other_labels, labels[:2]), np.arange(32) >= 30
+    )
+    assert found.score_leaked == 1
+    assert found.interval_leaked[0] < 0.5
+    assert "too few" in found.sentence
+
+
+def test_none_all_and_nothing_at_all():
+    images, labels = noise(20, 0)
+    none = leakage_effect(images, labels, images[:5], labels[:5], np.zeros(5, bool))
+    assert none.score_with == none.score_without == 1
+    assert math.isnan(none.score_leaked)
+    assert none.figures["score_leaked"] is None
+    assert none.figures["interval_leaked"] == [None, None]
+    assert "None of the 5" in none.sentence
+    every = leakage_effect(images, labels, images[:5], labels[:5], np.ones(5, bool))
+    assert math.isnan(every.score_without)
+    assert "No score can be trusted" in every.sentence
+    empty = leakage_effect(images, labels, images[:0], labels[:0], np.ones(0, bool))
+    assert empty.n == 0
+    assert math.isnan(empty.score_with)
+    json.dumps(empty.figures)
+    one = leakage_effect(images[:1], labels[:1], images[:1], labels[:1], np.ones(1, bool))
+    assert one.score_with == 1
