@@ -41,7 +41,7 @@ def audit_lines(audit: Audit) -> list[str]:
             said = f"  {row.problem}: {row.meaning} {row.do}"
             lines += textwrap.wrap(said, WIDTH, subsequent_indent="    ")
     if audit.leakage is not None:
-        lines += ["", audit.leakage.sentence]
+        lines += ["", *textwrap.wrap(audit.leakage.sentence, WIDTH)]
     data = shlex.quote(audit.experiment.data)
     if (audit.findings["action"] != "").any():
         lines += [
