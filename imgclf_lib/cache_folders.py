@@ -76,25 +76,31 @@ def need_room(folder: Path, size: int) -> None:
 
 
 class DiskImages:
-    """Images of an array on disk, read without counting as memory afterwards.
+    """Images of an array on disk, read one by one.
 
-    A memory-mapped array holds on to every page that was ever read from it.
+    A memory-mapped array would hold on to every page that was ever read from it, and to its
+    neighbours, so that memory would grow with the folder.
 
     Args:
-        path: ``.npy`` file of shape ``(n, height, width, channels)``.
+        path: ``.npy`` file of shape ``(n, height, width, channels)``, of ``uint8``.
     """
 
     def __init__(self, path: Path) -> None:
         mapped = np.load(path, mmap_mode="r")
-        self.path, self.shape, self.dtype = path, mapped.shape, mapped.dtype
-        self.offset = mapped.offset
+        self.path, self.shape, self.offset = path, mapped.shape, mapped.offset
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-        return np.array(mapped[rows])
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
+        chosen = np.atleast_1d(np.asarray(rows, "int64"))
+        images = np.empty((len(chosen), *self.shape[1:]), "uint8")
+        length = math.prod(self.shape[1:])
+        with self.path.open("rb", buffering=0) as file:
+            for image, row in zip(images, chosen.tolist(), strict=True):
+                file.seek(self.offset + row * length)
+                file.readinto(image.data)
+        return images if np.ndim(rows) else images[0]
 
 
 def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
@@ -107,9 +113,9 @@ def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
     """
     source = DiskImages(images)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
+    length = max(1, PIECE // math.prod(source.shape[1:]))
     with out.open("wb") as file:
         np.lib.format.write_array_header_2_0(file, header)
-        length = max(1, PIECE // math.prod(source.shape[1:]))
         for start in range(0, len(rows), length):
             file.write(source[rows[start : start + length]].data)
 

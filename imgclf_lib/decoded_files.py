@@ -18,8 +18,9 @@ from imgclf_lib.catalog import digest
 from imgclf_lib.datasets import load_known
 from imgclf_lib.decoding import decode_arrays, decode_files, measure_images
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.formats import READ
+from imgclf_lib.formats import read_formats
 from imgclf_lib.paths import cache_folder
+from imgclf_lib.pillow_warnings import collect_warnings
 from imgclf_lib.similar import similar_pairs
 from imgclf_lib.sources import Source, known_table
 
@@ -123,7 +124,11 @@ def _look(root: Path, paths: list[str], experiment: Experiment) -> tuple[int, in
     sides, modes = [], set()
     for path in paths[:: max(1, len(paths) // 500)]:
         # A file that cannot be opened is reported with its reason when it is decoded.
-        with suppress(Exception), Image.open(root / path, formats=READ) as image:
+        with (
+            collect_warnings(),
+            suppress(Exception),
+            Image.open(root / path, formats=read_formats()) as image,
+        ):
             sides.append(min(image.size))
             modes.add(image.mode)
     largest = _largest(experiment)
