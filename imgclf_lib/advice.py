@@ -40,7 +40,8 @@ def data_advice(data: ImageData) -> list[str]:
     sizes = sizes.sort_values(kind="stable")
     few = list(sizes.index[sizes < FEW_IMAGES])
     if few:
-        names = _listed(few) if len(few) <= MANY_NAMES else f"{len(few)} of {len(sizes)} classes"
+        many = f"{len(few)} of {len(sizes)} classes" if len(few) < len(sizes) else "every class"
+        names = _listed(few) if len(few) <= MANY_NAMES else many
         said.append(
             f"Collect more images of {names}: fewer than {FEW_IMAGES} training images make a"
             " class mostly a matter of luck."

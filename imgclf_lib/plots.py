@@ -110,7 +110,7 @@ def bars(
 def histogram(
     values: Mapping[str, np.ndarray], title: str, label: str, axes: Axes | None = None
 ) -> Axes:
-    """How often values occur, one outline for each group.
+    """How often values occur; several groups are outlines, each in shares of its own size.
 
     Args:
         values: One-dimensional array by name of its group.
@@ -129,13 +129,15 @@ def histogram(
         axes.hist(
             each,
             bins=edges.tolist(),
+            weights=None if len(values) == 1 else np.full(len(each), 1 / max(1, len(each))),
             histtype="stepfilled" if len(values) == 1 else "step",
             linewidth=1.8,
             linestyle=("-", "--", ":", "-.")[number % 4],
             color=PALETTE[number % len(PALETTE)],
             label=plain(names[number]),
         )
-    axes.set(title=plain(title, 100), xlabel=label, ylabel="images")
+    up = "images" if len(values) == 1 else "share of each group's images"
+    axes.set(title=plain(title, 100), xlabel=label, ylabel=up)
     axes.spines[["top", "right"]].set_visible(False)
     if len(values) > 1:
         axes.legend(frameon=False)

@@ -38,8 +38,9 @@ def test_small_classes_are_named_if_they_are_few() -> None:
         "Collect more images of 'dog' and '<b>cat</b>': fewer than 20 training images make a"
         " class mostly a matter of luck."
     ]
-    many = data_advice(data({f"class {number}": 12 for number in range(200)}))
-    assert "images of 200 of 200 classes:" in many[0]
+    many = {f"class {number}": 12 for number in range(200)}
+    assert "images of every class:" in data_advice(data(many))[0]
+    assert "images of 200 of 201 classes:" in data_advice(data({**many, "large": 25}))[0]
 
 
 def test_skew_and_size() -> None:

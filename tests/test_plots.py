@@ -140,8 +140,13 @@ def test_histogram_counts_everything():
     heights = axes.patches[0].get_path().vertices[:, 1]
     counts = np.histogram(values["a"], bins=40)[0]
     assert heights.max() == counts.max()
-    labels = plots.histogram(values, "Sizes", "pixels").get_legend_handles_labels()[1]
-    assert labels == ["a", "b"]
+    both = plots.histogram(values, "Sizes", "pixels")
+    assert both.get_legend_handles_labels()[1] == ["a", "b"]
+    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), 40)
+    for drawn, each in zip(both.patches, values.values(), strict=True):
+        shares = np.histogram(each, edges)[0] / len(each)
+        assert drawn.get_path().vertices[:, 1].max() == pytest.approx(shares.max())
+    assert both.get_ylabel() == "share of each group's images"
 
 
 def test_scatter_puts_points_where_they_are():
