@@ -91,10 +91,11 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
     files, suffixes = _Files(), image_suffixes()
     _walk(str(folder), "", (), files)
     parents = [path.rpartition("/")[0] for path in files.path]
+    named = [f".{path.rpartition('.')[2].lower()}" in suffixes for path in files.path]
     likely = {
         parent
-        for parent, path, problem in zip(parents, files.path, files.problem, strict=True)
-        if not problem and f".{path.rpartition('.')[2].lower()}" in suffixes
+        for parent, image, problem in zip(parents, named, files.problem, strict=True)
+        if image and not problem
     }
     around, given = _layout([parent.split("/") if parent else [] for parent in likely])
     meanings = {each: _meaning(each, around, given, class_folders) for each in set(parents)}
@@ -102,8 +103,8 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         zip(*(meanings[each] for each in parents), strict=True) if parents else ((), ())
     )
     problems = [
-        problem or ("" if label else "no class")
-        for problem, label in zip(files.problem, labels, strict=True)
+        problem or ("" if label else "no class" if image else "unknown extension")
+        for problem, label, image in zip(files.problem, labels, named, strict=True)
     ]
     columns = {
         "path": files.path,

@@ -121,9 +121,11 @@ def apply_fixes(table: pd.DataFrame, fixes: pd.DataFrame, name: str) -> pd.DataF
     rows = rows[~rows.index.duplicated()]
     known = wanted[wanted["path"].isin(rows.index)]
     at = rows.loc[known["path"]].to_numpy()
-    usable = (table.loc[at, "problem"] == "").to_numpy()
-    excluded = at[usable & (known["action"] == "exclude").to_numpy()]
-    table.loc[excluded, ["problem", "detail"]] = ["excluded", f"by {name}"]
+    excluded = at[(known["action"] == "exclude").to_numpy()]
+    before = table.loc[excluded, "problem"]  # a file that could not be used is settled too
+    reasons = ("; it was not used before: " + before).where(before != "", "")
+    table.loc[excluded, "detail"] = f"by {name}" + reasons
+    table.loc[excluded, "problem"] = "excluded"
     for column, chosen in (
         ("label", known["action"] == "relabel"),
         ("group", known["group"] != ""),

@@ -332,7 +332,7 @@ def test_a_folder_without_any_image_can_be_inspected(tmp_path, own_cache):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.txt").write_text("text")
     found = inspect_data(Experiment(data=str(tmp_path / "docs")))
-    assert found.table["problem"].tolist() == ["no class"]
+    assert found.table["problem"].tolist() == ["unknown extension"]
     assert found.places.tolist() == [-1]
     with pytest.raises(InputError, match="no image that can be used"):
         prepare(Experiment(data=str(tmp_path / "docs")))

@@ -63,8 +63,8 @@ def test_split_folders(names, splits, tmp_path):
     found = listed(tmp_path)
     used = {(split, label) for split, label, problem in found.values() if not problem}
     assert used == {(split, label) for split in splits for label in ("cat", "dog")}
-    assert found["README.txt"][2] == "no class"
-    assert found["docs/how.txt"][2] == "no class"
+    assert found["README.txt"][2] == "unknown extension"
+    assert found["docs/how.txt"][2] == "unknown extension"
 
 
 def test_split_names_beside_other_classes_are_classes(tmp_path):
@@ -76,7 +76,7 @@ def test_a_single_folder_around_everything_is_looked_through(tmp_path):
     touch(tmp_path, "photos v2/all/cat/1.jpg", "photos v2/all/dog/1.jpg", "photos v2/note.txt")
     found = listed(tmp_path)
     assert found["photos v2/all/cat/1.jpg"] == ("", "cat", "")
-    assert found["photos v2/note.txt"] == ("", "", "no class")
+    assert found["photos v2/note.txt"] == ("", "", "unknown extension")
     touch(tmp_path / "b", "data/train/cat/1.jpg", "data/train/dog/1.jpg", "data/test/cat/1.jpg")
     assert listed(tmp_path / "b")["data/test/cat/1.jpg"] == ("test", "cat", "")
 
@@ -89,6 +89,7 @@ def test_one_class_is_not_looked_through(tmp_path):
     ("path", "problem"),
     [
         ("loose.jpg", "no class"),
+        ("README.md", "unknown extension"),
         ("cat/.DS_Store", "hidden"),
         ("cat/._1.jpg", "hidden"),
         (".cache/1.jpg", "hidden"),

@@ -59,10 +59,13 @@ def test_files_that_are_gone_are_named(table, capsys):
     assert "1 of its files are not in the data: 'gone.jpg'" in capsys.readouterr().err
 
 
-def test_what_was_unusable_stays_so_for_its_own_reason(table):
+def test_a_file_that_could_not_be_used_is_settled_by_excluding_it(table):
     table.loc[0, ["problem", "detail"]] = ["truncated", "half of it"]
+    table.loc[1, "problem"] = "empty"
     fixes = pd.DataFrame([("cat/1.jpg", "exclude", "", "")], columns=list(COLUMNS[:4]))
-    assert apply_fixes(table, fixes, "f")["problem"].tolist() == ["truncated", "", "", "", ""]
+    after = apply_fixes(table, fixes, "f")
+    assert after["problem"].tolist() == ["excluded", "empty", "", "", ""]
+    assert after["detail"][0] == "by f; it was not used before: truncated"
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
