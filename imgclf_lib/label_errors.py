@@ -125,9 +125,12 @@ def _out_of_fold(
     """Probabilities of every image from a classifier that saw none of its group."""
     fold = _folds(given, groups, seed)
     probabilities = np.zeros((len(given), given.max() + 1))
+    strength = max(0.1, 250 / len(given))  # strict, or it learns wrong labels by heart
     for held in progress_bar(np.unique(fold), "Looking for wrong labels", unit="fold"):
         known, asked = fold != held, fold == held
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, tol=1e-3, max_iter=200))
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=strength, tol=1e-3, max_iter=200)
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for this purpose
             model.fit(values[known], given[known])

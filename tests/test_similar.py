@@ -103,6 +103,26 @@ def test_other_colors_other_light_other_thing(photos):
     assert len(similar_pairs(*arrays([*photos, recolored, grey]))) == 0
 
 
+def test_much_less_contrast_is_another_picture(photos):
+    grey = [image.convert("L") for image in photos]  # so that colours do not tell
+    pixels = np.asarray(grey[0]).astype(float)
+    weak = [Image.fromarray((128 + (pixels - 128) * part).astype("uint8")) for part in (0.9, 0.5)]
+    assert similar_pairs(*arrays([*grey, *weak])).tolist() == [[0, 200]]
+
+
+def test_flat_images_are_compared_pixel_by_pixel():
+    """They have no pattern to compare, and their hashes mean nothing."""
+    images = np.full((7, SIDE, SIDE, 3), 100, "uint8")
+    images[1] += 20  # a little lighter
+    images[2, 5:8, 5:8] = 120  # a faint spot
+    images[3, 30:33, 30:33] = 120  # the same elsewhere
+    images[4] = images[2] + 2
+    images[5] += 3
+    images[6, ::2] += 9  # stripes
+    pairs = similar_pairs(np.zeros(7, "uint64"), images)
+    assert pairs.tolist() == [[0, 5], [2, 4]]
+
+
 def test_thousands_of_blank_images_make_a_chain_not_millions_of_pairs(photos):
     blank = [Image.new("RGB", (SIDE, SIDE), color) for color in ("white", "black", "red")]
     faint = Image.new("RGB", (SIDE, SIDE), "white")
