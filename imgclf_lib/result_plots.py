@@ -140,6 +140,8 @@ def confusion_matrix(
         names = [plain(name) for name in short_names(class_names, 24)]
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(names)), names)
+    else:
+        axes.set(xlabel="predicted class, by its number", ylabel="true class, by its number")
     if len(matrix) <= MOST_NUMBERS:
         for (row, column), count in np.ndenumerate(matrix):
             color = "white" if shares[row, column] > 0.5 else "black"
@@ -169,7 +171,7 @@ def calibration(table: pd.DataFrame, title: str, axes: Axes | None = None) -> Ax
         ylabel="accuracy (share of right answers)",
     )
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False)
     return axes
 
 

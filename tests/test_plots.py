@@ -203,7 +203,9 @@ def test_confusion_matrix_has_shares_and_counts():
     assert numbers == ["8", "2", "0", "0", "0", "0", "1", "0", "1,999"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    assert not result_plots.confusion_matrix(np.eye(60, dtype=int), MANY[:60]).texts
+    many = result_plots.confusion_matrix(np.eye(60, dtype=int), MANY[:60])
+    assert not many.texts
+    assert many.get_xlabel() == "predicted class, by its number"
 
 
 def test_calibration_draws_the_table():
