@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import keras
 
 LITE0 = "efficientnetlite0"
-SMALLEST_SIDE = 96  # smaller images are enlarged inside the model; the price is in CHANGELOG
+# Smaller images are enlarged inside the model. A linear head on efficientnet_lite0, 1,500 images of
+# a JPEG copy of CIFAR-10, enlarged from 32 to 32, 64, 96, 128, 160, 224 pixels: accuracy 0.40,
+# 0.62, 0.71, 0.73, 0.76, 0.76 at 577, 334, 160, 162, 73, 37 images/s (two busy cores).
+SMALLEST_SIDE = 96
 # Side of the images that each network was trained on; the names are those of keras.applications.
 SIZES = {
     LITE0: 224,

@@ -44,7 +44,8 @@ ORDER = [
     "recipes",
     *("search", "evaluate", "selective", "confusions"),
     *("predict", "baselines", "explore", "findings", "file_findings"),
-    *("class_findings", "twins", "label_errors", "leakage", "audit", "audit_words"),
+    *("class_findings", "twins", "label_errors", "label_findings", "leakage", "leaks", "audit"),
+    "audit_words",
     *("glyphs", "figures", "plots", "audit_plots", "transfer_plots", "result_plots"),
     "search_plots",
     "search_words",
@@ -64,7 +65,7 @@ ORDER = [
     *("exercises.prediction_judge", "exercises.predict"),
     *("exercises.search_judge", "exercises.tune"),
     *("exercises.own_images_judge", "exercises.own_images"),
-    *("exercises.transfer_judge", "exercises.transfer", "exercises.course"),
+    *("exercises.transfer_judge", "exercises.transfer_learning", "exercises.course"),
     *("engine", "outcomes", "report", "suite", "lab"),
     *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
 ]

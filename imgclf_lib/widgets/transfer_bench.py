@@ -12,8 +12,9 @@ from imgclf_lib.widgets.controls import note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.picture import Picture
 
-SIGHTS = ("features of the backbone", "pixels as they are")
+SIGHTS = ("features", "pixels")
 STEPS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500)
+THINNED_SIDE = 32  # of large images the classifier sees every few pixels: enough for it
 MOST_IMAGES = 5_000  # a choice shall take a second or two
 TITLE = "Learn from a few images: choose how many, and what the classifier sees"
 
@@ -34,7 +35,7 @@ class TransferBench(Frame):
         seen = np.array([places[path] for path in features["val"].paths])
         self.sights = {
             SIGHTS[0]: (features["train"], features["val"]),
-            SIGHTS[1]: (dataset.train, dataset.val.take(seen)),
+            SIGHTS[1]: (_thinned(dataset.train), _thinned(dataset.val).take(seen)),
         }
         labels = features["val"].labels
         counts = np.bincount(features["train"].labels, minlength=len(self.class_names))
@@ -97,3 +98,8 @@ class TransferBench(Frame):
             bench_points(self.rows, self.chance, title),
             f"Validation accuracy by images a class. {words or 'Nothing yet.'}",
         )
+
+
+def _thinned(split: Split) -> Split:
+    step = max(1, split.images.shape[1] // THINNED_SIDE)
+    return Split(split.name, split.images[:, ::step, ::step], split.labels, split.paths)
