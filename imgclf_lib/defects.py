@@ -145,7 +145,7 @@ def _places(writer: _Writer) -> None:
     writer.write(f"{label}/.DS_Store", "folder view of macOS", finder, "hidden")
     writer.write(f"{label}/._0000.png", "side file of macOS", b"\0\5\x16\7" + bytes(40), "hidden")
     writer.write("loose.png", "image outside a class folder", good, "no class")
-    writer.write("README.txt", "notes outside a class folder", b"Photos.\n", "no class")
+    writer.write("README.txt", "notes outside a class folder", b"Photos.\n", "unknown extension")
     writer.write(f"{label}/deeper/and deeper/nested.png", "nested folder", good)
 
 

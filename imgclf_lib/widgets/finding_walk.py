@@ -19,6 +19,7 @@ from imgclf_lib.widgets.picture import Picture
 
 PLACES = 6  # images in the picture of a finding
 SIZE = 1.0  # of one image, in inches
+EMPTY = [" \n \n "] * PLACES  # three lines above each image, so that the picture keeps its size
 EVERY = ""  # the choice of all kinds, and of all severities
 LONGEST = 40  # letters of a class name in a menu
 BOX = "line-height: 1.4; overflow-wrap: anywhere; min-height: 8.5em"
@@ -39,8 +40,7 @@ class FindingWalk(Frame):
         self.found = found
         self.fixes = suggest_fixes(found).set_index("path")
         self.decided: set[str] = set()
-        self.shown = found.findings
-        self._busy = False
+        self.shown, self._busy = found.findings, False
         self._make_controls(path)
         self.attempt(self._choose)
         self._count()
@@ -97,21 +97,23 @@ class FindingWalk(Frame):
         row = self.finding
         if row is None:
             said = "Nothing was found." if self.found.findings.empty else "No such finding."
-            self.status.value = f'<div role="status" style="{BOX}">{note(said)}</div>'
-            self.picture.show(image_grid(_blank(self.found), [" \n "] * PLACES, PLACES), said)
+            self._say(note(said))
+            self.picture.show(image_grid(_blank(self.found), EMPTY, PLACES), said)
         else:
             kind = FINDINGS[row["problem"]]
-            head = f"{self.number.value:,} of {len(self.shown):,}, {row['severity']}:"
+            head = f"{self.number.value:,} of {len(self.shown):,}, {row['severity']}"
             lines = [
-                f"{note(head)} <b>{note(row['problem'])}</b>",
+                f"{head}: <b>{note(row['problem'])}</b>",
                 f"<code>{note(row['path'])}</code>" if row["path"] else "",
                 note(row["detail"]),
                 note(f"{kind.meaning} {kind.do}"),
             ]
-            body = "<br>".join(filter(None, lines))
-            self.status.value = f'<div role="status" style="{BOX}">{body}</div>'
+            self._say("<br>".join(filter(None, lines)))
             self.picture.show(*finding_picture(self.found, row))
         self._show_decision()
+
+    def _say(self, markup: str) -> None:
+        self.status.value = f'<div role="status" style="{BOX}">{markup}</div>'
 
     def _show_decision(self) -> None:
         """Set the controls of the decision, which need not answer to that."""
@@ -140,8 +142,6 @@ class FindingWalk(Frame):
             return
         action, path = self.action.value, row["path"]
         label = self.label.value if action == "relabel" else ""
-        if label is None:
-            raise InputError("There is no class to choose from")
         self.fixes.loc[path, ["action", "label"]] = [action, label]
         self.decided.add(path)
         self._show_decision()
@@ -149,22 +149,18 @@ class FindingWalk(Frame):
 
     def _count(self) -> None:
         counts = self.fixes["action"].value_counts()
-        parts = [f"{name} {counts.get(name, 0):,}" for name in ACTIONS]
-        said = f"On the list: {', '.join(parts)}; decided by you: {len(self.decided):,}."
-        self.counts.value = f"<div>{note(said)}</div>"
+        parts = ", ".join(f"{name} {counts.get(name, 0):,}" for name in ACTIONS)
+        self.counts.value = f"On the list: {parts}; decided by you: {len(self.decided):,}."
 
     def _make_controls(self, path: str) -> None:
         findings = self.found.findings
         counts = count_findings(findings)
-        kinds = zip(counts["problem"], counts["count"], strict=True)
+        kinds = counts[["problem", "count"]].itertuples(index=False)
         by_severity = findings["severity"].value_counts()
         everything = (f"all ({len(findings):,})", EVERY)
         self.classes = sorted(set(self.found.table["label"]) - {""})
-        self.kind = _menu(
-            "kind",
-            [everything, *((f"{one} ({number:,})", one) for one, number in kinds)],
-            "26em",
-        )
+        by_kind = [(f"{one} ({number:,})", one) for one, number in kinds]
+        self.kind = _menu("kind", [everything, *by_kind], "26em")
         self.severity = _menu(
             "severity",
             [everything, *((f"{one} ({by_severity.get(one, 0):,})", one) for one in SEVERITIES)],
@@ -176,7 +172,7 @@ class FindingWalk(Frame):
             for name in ("First", "Previous", "Next", "Last")
         }
         self.status, self.picture = ipywidgets.HTML(), Picture()
-        self.action = _menu("decision", [(name, name) for name in ACTIONS], "13em")
+        self.action = _menu("decision", ACTIONS, "13em")
         self.label = _menu("new class", [(_cut(each), each) for each in self.classes], "22em")
         self.origin, self.counts = ipywidgets.HTML(), ipywidgets.HTML()
         self.place = ipywidgets.Text(path, **_looks("24em", "file"))
@@ -202,8 +198,9 @@ class FindingWalk(Frame):
                 [self.place, self.save],
             )
         )
-        below = [decide, self.counts, save, self.written]
-        self.fill([choose, turn, self.status, self.picture, *below])
+        self.fill(
+            [choose, turn, self.status, self.picture, decide, self.counts, save, self.written]
+        )
 
 
 def finding_picture(found: Audit, finding: pd.Series) -> tuple[Figure, str]:
@@ -222,15 +219,14 @@ def finding_picture(found: Audit, finding: pd.Series) -> tuple[Figure, str]:
         inside = table["path"].str.startswith(f"{path}/") | (table["label"] == path)
         paths = table.loc[inside & (table["problem"] == ""), "path"].head(PLACES).tolist()
     rows = table[table["path"].isin(paths)].drop_duplicates("path").set_index("path")
-    pixels, titles = _blank(found), []
+    pixels, titles, count = _blank(found), list(EMPTY), 0
     for place, each in enumerate(paths):
-        picture, name = found.picture(each), " ".join(each.split("/")[-1].split())
+        picture, lines = found.picture(each), ["no picture"]
         if picture is not None:
-            pixels[place] = picture
-        about = f"{rows.loc[each, 'split']} {rows.loc[each, 'label']}" if each in rows.index else ""
-        titles.append(f"{name}\n{about if picture is not None else 'no picture'}")
-    titles += [" \n "] * (PLACES - len(titles))
-    count = sum(not title.endswith("no picture") for title in titles[: len(paths)])
+            pixels[place], count = picture, count + 1
+            lines = [text for text in rows.loc[each, ["split", "label"]] if text]
+        lines = [" ".join(text.split()) or " " for text in (each.split("/")[-1], *lines, "", "")]
+        titles[place] = "\n".join(lines[:3])
     shown = f"{count} image{'' if count == 1 else 's'}" if count else "No picture"
     alt = f"{shown}. {finding['problem']}: {path}. {finding['detail']}"
     return image_grid(pixels, titles, PLACES, size=SIZE), alt
@@ -245,7 +241,7 @@ def _cut(name: str) -> str:
     return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
-def _menu(description: str, options: list[tuple[str, str]], width: str) -> ipywidgets.Dropdown:
+def _menu(description: str, options: Any, width: str) -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=options, **_looks(width, description))
 
 
