@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -212,16 +211,3 @@ def _locked(name: str) -> str:
         if name.startswith(prefix):
             return name.removeprefix(prefix).rpartition("-")[0]
     return name
-
-
-def age(used: float) -> str:
-    """How long ago something was, in words.
-
-    Args:
-        used: Seconds since 1970.
-
-    Returns:
-        Such as ``today`` or ``12 days ago``.
-    """
-    days = int((time.time() - used) // 86_400)
-    return "today" if days < 1 else f"{days} day{'s' * (days > 1)} ago"

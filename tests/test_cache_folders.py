@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from imgclf_lib.cache_folders import (
     MARK,
-    age,
     building,
     clear_caches,
     copy_images,
@@ -116,7 +116,7 @@ def test_listing_and_clearing(place):
     ]
     assert table["name"].tolist()[:4] == ["dogs", "cats", "cats", "cats"]
     assert table["place"][0] == "/photos/dogs"
-    assert table["used"].map(age).unique().tolist() == ["today"]
+    assert (time.time() - table["used"]).between(-5, 600).all()
     with pytest.raises(InputError, match=r"holds no such data.*'emus'"):
         clear_caches(["cats", "emus"])
     assert len(list_caches()) == 5
@@ -147,10 +147,3 @@ def test_what_is_being_made_is_left_alone(place):
         done.set()
         holder.join()
     assert (place / "cats-1" / MARK).is_file()
-
-
-def test_ages():
-    import time
-
-    assert age(time.time() - 100_000) == "1 day ago"
-    assert age(time.time() - 86_400 * 12.5) == "12 days ago"

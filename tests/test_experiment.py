@@ -24,11 +24,12 @@ NUMBERS = {
 LISTS = {
     each.name: each.metadata for each in fields(Experiment) if HINTS[each.name] == tuple[int, ...]
 }
+TEXTS = {each.name: each.default for each in fields(Experiment) if HINTS[each.name] is str}
 
 
 def test_every_field_has_help_and_is_of_a_known_kind():
     names = {each.name for each in fields(Experiment)}
-    assert names == {"data", *CHOICES, *NUMBERS, *LISTS}
+    assert names == {*TEXTS, *CHOICES, *NUMBERS, *LISTS}
     assert all(each.metadata["help"] for each in fields(Experiment))
 
 
@@ -168,3 +169,13 @@ def test_the_docstring_names_every_field_with_its_range():
     for each in fields(Experiment):
         assert f"    {each.name}: {each.metadata['help']}" in text
     assert "learning_rate: learning rate, or the peak of the schedule; 1e-07 to 10." in text
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_may_be_empty_only_where_that_means_nothing_chosen(name):
+    assert getattr(Experiment(**{name: "猫 & <b>"}), name) == "猫 & <b>"
+    if TEXTS[name] == "":
+        assert getattr(Experiment(**{name: ""}), name) == ""
+    for value in [3, None, ["x"], *([] if TEXTS[name] == "" else [""])]:
+        with pytest.raises(InputError, match=repr(name)):
+            Experiment(**{name: value})
