@@ -10,6 +10,7 @@ from imgclf_lib.runs import Run
 
 FEW_IMAGES = 20  # training images of a class, below which luck decides what is learnt
 BALANCED = 1.5  # the largest class in terms of the smallest, up to which we say balanced
+FEW_STEPS = 200
 WIDE_INTERVAL = 0.1
 WIDE_GAP = 0.1  # between training and validation accuracy
 COARSE = 16  # pixels of a file for each pixel of the network
@@ -65,29 +66,28 @@ def data_advice(data: ImageData) -> list[str]:
 
 
 def result_advice(
-    result: Evaluation, run: Run, baseline: str, only_network: int, only_baseline: int, p: float
+    result: Evaluation, run: Run, training_images: int, baseline: str, paired: dict[str, float]
 ) -> list[str]:
     """What an evaluation asks for next.
 
     Args:
         result: The evaluation on the test split.
         run: The run that was evaluated.
+        training_images: How many images it learned from.
         baseline: Name of the best simple classifier.
-        only_network: Test images that the network alone gets right.
-        only_baseline: Test images that the baseline alone gets right.
-        p: Probability of so uneven a result by luck, as from ``baselines.compare_paired``.
+        paired: Network against baseline, as from ``baselines.compare_paired``.
 
     Returns:
         Sentences, the most urgent first; empty if the numbers ask for nothing.
     """
     figures, metrics, said = result.figures, run.metrics, []
     low, high = figures["accuracy_ci95"]
-    if p >= 0.05:
+    if paired["p_value"] >= 0.05:
         said.append(
             f"Do not rely on this network yet: {figures['n']:,} test images cannot tell it from the"
             f" baseline {_quoted(baseline)}."
         )
-    elif only_baseline > only_network:
+    elif paired["only_second"] > paired["only_first"]:
         said.append(
             f"Do not use this network: the baseline {_quoted(baseline)} is better, and luck does"
             " not explain it."
@@ -105,7 +105,14 @@ def result_advice(
             " dropout may help too."
         )
     best, last = _best_epoch(run.history), metrics["epochs_run"]
-    if best == last:
+    steps = last * -(-training_images // run.experiment.batch_size)
+    if steps < FEW_STEPS:
+        said.append(
+            f"The network took only {steps:,} steps in {last} epochs, so it has hardly begun to"
+            " learn: give it more epochs and smaller batches, for example"
+            f" `-p epochs {10 * last} -p batch_size 16`."
+        )
+    elif best == last:
         said.append(
             f"The best epoch was the last of {last}: train longer, for example {2 * last} epochs."
         )

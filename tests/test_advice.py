@@ -1,6 +1,5 @@
 """Advice: only what the numbers support, and nothing where they ask for nothing."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 from imgclf_lib.advice import data_advice, result_advice
 from imgclf_lib.evaluate import Evaluation, measure
+from imgclf_lib.experiment import Experiment
 
 NAMES = ("<b>cat</b>", "猫", "dog")
 
@@ -66,11 +66,11 @@ def trained(
 ) -> SimpleNamespace:
     metrics = {"train_accuracy": train, "val_accuracy": val, "epochs_run": len(epochs)}
     history = pd.DataFrame({"epoch": range(1, len(epochs) + 1), "val_accuracy": epochs})
-    return SimpleNamespace(metrics=metrics, history=history, folder=Path("run"))
+    return SimpleNamespace(metrics=metrics, history=history, experiment=Experiment())
 
 
 GOOD = [[450, 25, 25], [25, 450, 25], [25, 25, 450]]
-WON = ("linear", 300, 20, 1e-9)
+WON = (60_000, "linear", {"only_first": 300, "only_second": 20, "p_value": 1e-9})
 
 
 def test_a_good_result_needs_no_advice() -> None:
@@ -80,12 +80,13 @@ def test_a_good_result_needs_no_advice() -> None:
 @pytest.mark.parametrize(
     ("numbers", "wanted"),
     [
-        (("linear", 10, 9, 0.8), "1,500 test images cannot tell it from the baseline 'linear'"),
-        (("linear", 9, 300, 1e-9), "the baseline 'linear' is better"),
+        ((10, 9, 0.8), "1,500 test images cannot tell it from the baseline 'linear'"),
+        ((9, 300, 1e-9), "the baseline 'linear' is better"),
     ],
 )
 def test_a_network_that_does_not_win(numbers: tuple, wanted: str) -> None:
-    (said,) = result_advice(evaluation(GOOD, 0.9), trained(0.93, 0.9), *numbers)
+    paired = dict(zip(("only_first", "only_second", "p_value"), numbers, strict=True))
+    (said,) = result_advice(evaluation(GOOD, 0.9), trained(0.93, 0.9), 60_000, "linear", paired)
     assert wanted in said
 
 
@@ -115,3 +116,11 @@ def test_no_mistakes_no_pairs() -> None:
     assert (
         result_advice(evaluation(np.diag([500, 500, 500]).tolist(), 1), trained(1, 1), *WON) == []
     )
+
+
+def test_a_network_that_hardly_began() -> None:
+    run = trained(0.9, 0.9, (0.5, 0.6))
+    batch = Experiment().batch_size
+    (said,) = result_advice(evaluation(GOOD, 0.9), run, 9 * batch + 1, *WON[1:])
+    assert said.startswith("The network took only 20 steps in 2 epochs")
+    assert "`-p epochs 20 -p batch_size 16`" in said
