@@ -64,7 +64,7 @@ ORDER = [
     *("exercises.training_judge", "exercises.train", "exercises.evaluate"),
     *("exercises.prediction_judge", "exercises.predict"),
     *("exercises.search_judge", "exercises.tune"),
-    *("exercises.own_images_judge", "exercises.own_images"),
+    *("exercises.own_images_judge", "exercises.your_own_images"),
     *("exercises.transfer_judge", "exercises.transfer_learning", "exercises.course"),
     *("engine", "outcomes", "report", "suite", "lab"),
     *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),

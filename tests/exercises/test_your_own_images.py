@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.exercises import own_images as exercises
+from imgclf_lib.exercises import your_own_images as exercises
 from imgclf_lib.exercises.exercise import Mistake, Unanswered
 
 TABLE = pd.DataFrame(
@@ -63,7 +63,7 @@ def test_hamming_mistakes(answer, why):
 
 
 def test_leaked_in_every_form():
-    right = exercises.leaked.solve()
+    right = exercises.leaked.solve(TABLE)
     assert right(TABLE) == ["x"]
 
     def as_rows(table):
@@ -125,7 +125,7 @@ def test_leaked_may_be_open_and_may_not_spoil_the_table():
     before = TABLE.copy()
 
     def careless(table):
-        found = exercises.leaked.solve()(table)
+        found = exercises.leaked.solve(table)(table)
         table["split"] = ""
         return found
 

@@ -40,9 +40,9 @@ hamming = Exercise(
 )
 
 
-def _solve_leaked():
-    def leaked(table):
-        used = table[table["problem"] == ""]
+def _solve_leaked(table):
+    def leaked(files):
+        used = files[files["problem"] == ""]
         train, exam = (used[used["split"] == name] for name in ("train", "test"))
         return train.loc[train["hash"].isin(exam["hash"]), "path"].tolist()
 
@@ -81,28 +81,6 @@ bursts = Exercise(
         "Which part of the name is the same within a burst, and different between two bursts?",
         r"\d+ is one or more digits, and [^/]+ is anything without a slash.",
         "What stands in the first parentheses is the group. All else may be there to lead to it.",
-    ],
-)
-
-
-def _solve_weights():
-    def weights(counts):
-        return counts.sum() / (len(counts) * counts)
-
-    return weights
-
-
-weights = Exercise(
-    "weights",
-    "Weights for uneven classes",
-    ["why accuracy and loss follow the large classes", "inverse weights"],
-    judge_weights,
-    _solve_weights,
-    "A weight of 1 / images makes images times weight equal for all classes. The factor in front"
-    " makes the mean weight of an image 1, so that the loss keeps its scale.",
-    [
-        "Twice the images should mean half the weight.",
-        "Try 1 / counts first. Is counts times weight the same for every class?",
     ],
 )
 
@@ -160,5 +138,27 @@ remaining = Exercise(
         'The accepted files are those with an empty problem: table["problem"] == "".',
         'Their paths that are in fixes[fixes["action"] == "exclude"]["path"] leave.',
         "usable.isin(excluded) is True for those that leave; count the others.",
+    ],
+)
+
+
+def _solve_weights():
+    def weights(counts):
+        return counts.sum() / (len(counts) * counts)
+
+    return weights
+
+
+weights = Exercise(
+    "weights",
+    "Weights for uneven classes",
+    ["why accuracy and loss follow the large classes", "inverse weights"],
+    judge_weights,
+    _solve_weights,
+    "A weight of 1 / images makes images times weight equal for all classes. The factor in front"
+    " makes the mean weight of an image 1, so that the loss keeps its scale.",
+    [
+        "Twice the images should mean half the weight.",
+        "Try 1 / counts first. Is counts times weight the same for every class?",
     ],
 )
