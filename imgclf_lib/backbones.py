@@ -213,7 +213,7 @@ def _build(name: str, chosen: str, image_shape: tuple[int, int, int], policy: An
         keras.config.set_dtype_policy(before)
     if chosen not in ("imagenet", "random"):
         _load_file(network, _file(chosen), name)
-    return keras.Model(network.inputs, network.outputs[0], name="backbone")
+    return keras.Model(network.input, network.output, name="backbone")
 
 
 def _build_application(

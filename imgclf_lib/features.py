@@ -71,7 +71,7 @@ def cached_features(
         InputError: If a backbone makes something of an image that is not a number.
     """
     keras = load_keras()
-    extractor = keras.Model(model.inputs, model.get_layer("average").output)
+    extractor = keras.Model(model.input, model.get_layer("average").output)
     facts = {
         "format": FORMAT,
         "data": data.name,

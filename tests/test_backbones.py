@@ -35,7 +35,7 @@ def test_every_network_of_keras_is_known():
     assert set(SIZES) == {LITE0, *BUILDERS}
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "xception", "nasnetmobile", "efficientnetv2b1"])
+@pytest.mark.parametrize("name", ["mobilenet", "xception", "mobilenetv2", "efficientnetv2b1"])
 def test_sizes_are_those_of_keras(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
