@@ -112,21 +112,23 @@ def _of_split(
     todo = np.flatnonzero(~done[places])
     if len(todo):
         batch = min(LARGEST_BATCH, measuring_batch(data.image_shape))
-        bar = progress_bar(None, f"Features of {name}", len(todo), "image")
-        bar.disable = bar.disable or progress != "bar"
+        wanted = progress == "bar"
+        bar = progress_bar(None, f"Features of {name}", len(todo), "image") if wanted else None
         try:
             for start in range(0, len(todo), SAVE_EVERY * batch):
                 piece = todo[start : start + SAVE_EVERY * batch]
                 rows = []
                 for at in range(0, len(piece), batch):
                     rows.append(_extract(extractor, split.images[piece[at : at + batch]], batch))
-                    bar.update(len(rows[-1]))
+                    if bar is not None:
+                        bar.update(len(rows[-1]))
                 _write(path, places[piece], np.concatenate(rows))
                 done[places[piece]] = True
                 with atomic(marks) as beside:
                     np.save(beside, done)
         finally:
-            bar.close()
+            if bar is not None:
+                bar.close()
     features = np.load(path, mmap_mode="r")
     all_of_them = len(places) == len(whole) and (places == np.arange(len(whole))).all()
     return Split(name, features if all_of_them else features[places], split.labels, split.paths)
