@@ -20,7 +20,7 @@ from imgclf_lib.decoding import FACTS, KINDS
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fixes import apply_fixes, read_fixes
 from imgclf_lib.sources import Source, open_source
-from imgclf_lib.splits import make_splits
+from imgclf_lib.splits import check_classes, make_splits
 
 
 class Prepared(NamedTuple):
@@ -72,6 +72,8 @@ def prepare(experiment: Experiment) -> Prepared:
         InputError: If the data does not exist or cannot be used, or the disk is full.
     """
     source = open_source(experiment)
+    if not (source.listing is None or experiment.fixes):
+        check_classes(source.table[source.table["problem"] == ""])  # before anything is written
     names = ("validation_fraction", "test_fraction", "split_seed")
     settings = [f"{name}={getattr(experiment, name)}" for name in names]
     fixes = read_fixes(experiment.fixes).to_csv() if experiment.fixes else ""

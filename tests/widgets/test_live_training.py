@@ -65,7 +65,7 @@ def test_everything_has_a_visible_label(start):
 
 
 def test_a_trial_is_drawn_while_it_grows(start, capfd):
-    widget = LiveTraining(start.replace(epochs=40))
+    widget = LiveTraining(start.replace(epochs=400))
     before = widget.picture.png
     seen, told = set(), set()
     widget.picture.observe(lambda change: seen.add(bytes(change["new"])), "png")
@@ -78,7 +78,7 @@ def test_a_trial_is_drawn_while_it_grows(start, capfd):
     assert widget.trial.status == "stopped"
     wait_for(lambda: not painters())
     assert before not in seen
-    assert any("epoch 1 of 40, training loss" in text for text in told)
+    assert any("epoch 1 of 400, training loss" in text for text in told)
     assert "Trial 1: stopped after" in widget.status.value
     assert "Start with the same values goes on" in widget.status.value
     assert not widget.start_button.disabled
