@@ -1,8 +1,12 @@
 """One phase of ``train``: ``fit``, and what happens around each epoch of it."""
 
 import math
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +73,7 @@ class Recorder:
         self.run, self.experiment, self.model = run, experiment, model
         self.history, self.progress = history, progress
         self.status, self.started = "completed", time.perf_counter()
+        self.interrupts: list[int] = []
         self.phase, self.last_epoch = phase, last_epoch or experiment.epochs
         others = int((history["phase"] != phase).sum()) if phase and len(history) else 0
         self.first = others  # row with which this phase begins
@@ -104,6 +109,8 @@ class Recorder:
                 state.assign(generator.integers(0, 2**31, 2).astype("uint32"))
 
     def _step(self, batch: int, logs: dict[str, Any]) -> None:
+        if self.interrupts:  # one that was lost inside the framework
+            raise KeyboardInterrupt
         if self.bar is not None:
             self.bar.update()
 
@@ -180,16 +187,36 @@ def fit_phase(
     measuring = experiment.replace(batch_size=max(experiment.batch_size, many))
     try:
         if done < last_epoch and not recorder.out_of_patience():
-            model.fit(
-                make_batches(train, experiment, classes, shuffle=True, epoch=done),
-                validation_data=make_batches(val, measuring, classes, shuffle=False),
-                epochs=last_epoch,
-                initial_epoch=done,
-                class_weight=class_weights(train.labels, classes) if balanced else None,
-                shuffle=False,
-                verbose=0,
-                callbacks=[recorder.callback(), *job.callbacks],
-            )
+            with _noting_interrupts(recorder.interrupts):
+                model.fit(
+                    make_batches(train, experiment, classes, shuffle=True, epoch=done),
+                    validation_data=make_batches(val, measuring, classes, shuffle=False),
+                    epochs=last_epoch,
+                    initial_epoch=done,
+                    class_weight=class_weights(train.labels, classes) if balanced else None,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[recorder.callback(), *job.callbacks],
+                )
     finally:
         recorder.close()
     return recorder
+
+
+@contextmanager
+def _noting_interrupts(noted: list[int]) -> Iterator[None]:
+    """Write down each Ctrl+C: one that comes while a framework calls Python back may be lost."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def note(number: int, frame: Any) -> None:
+        noted.append(number)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,8 @@
 """Training: what is learned, what is written, what is refused, what is resumed."""
 
 import math
+import signal
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -198,6 +200,19 @@ def test_seeds_repeat_and_interruption_leaves_no_trace(trained, tiny, tmp_path):
     assert_same_run(trained, resumed)
     assert not (run / "last.keras").exists()
     assert resumed.metrics["images_per_second"] > 0
+
+
+def test_an_interrupt_that_a_framework_swallows_is_not_lost(linear, tmp_path):
+    class Swallow(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(linear, out=tmp_path, progress="none", callbacks=[Swallow()])
+    assert Run(tmp_path).metrics["status"] == "interrupted"
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_other_seeds_learn_otherwise(linear):

@@ -22,7 +22,7 @@ def told(widget) -> str:
     return widget.locator(".widget-html-content", has_text="Trial ").first.text_content()
 
 
-def wait_for_words(notebook, widget, words: str, seconds: float = 120) -> float:
+def wait_for_words(notebook, widget, words: str, seconds: float = 400) -> float:
     """Wait until the line about the trial matches some words; returns the seconds it took."""
     start = time.monotonic()
     widget.locator(".widget-html-content", has_text=re.compile(words)).first.wait_for(
@@ -159,7 +159,7 @@ def test_train_live(open_notebook):
     for number in (1, 2, 3):
         notebook.drag(notebook.slider(widget, f"units in layer {number}"), 1.0)
     press(widget, "Start")
-    widget.get_by_role("alert").get_by_text("not a number").wait_for(timeout=120 * SECOND)
+    widget.get_by_role("alert").get_by_text("not a number").wait_for(timeout=400 * SECOND)
     assert "failed" in wait_for_rows(notebook, widget, 4)[3]
     notebook.shoot("04-live-failed", widget)
     press(widget, "Reset values")
