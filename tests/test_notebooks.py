@@ -88,7 +88,7 @@ class TestForm:
         prose = [cell.source for cell in cells(path, "markdown")]
         assert prose[0].startswith(f"# {path.stem[:2]} ")
         assert "You will be able to" in prose[0]
-        assert re.search("two (busy )?cores", prose[0] + prose[1])
+        assert re.search("two (slow )?cores", prose[0] + prose[1])
 
     def test_pictures_have_alternative_text(self, path: Path) -> None:
         for cell in cells(path, "code"):
