@@ -1,6 +1,7 @@
 """One phase of ``train``: ``fit``, and what happens around each epoch of it."""
 
 import math
+import shutil
 import signal
 import sys
 import threading
@@ -130,16 +131,19 @@ class Recorder:
         best = self.history["val_accuracy"].max() if len(self.history) else -1.0
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         write_table(self.run.folder / "history.csv", self.history)
+        last, saved = self.run.folder / "last.keras", None
         if row["val_accuracy"] > best:
-            self._save("head.keras" if self.phase == "head" else "model.keras")
-        self._save("last.keras")
+            saved = self.run.folder / ("head.keras" if self.phase == "head" else "model.keras")
+            with atomic(saved) as beside:
+                self.model.save(beside)
+        with atomic(last) as beside:
+            if saved is None:
+                self.model.save(beside)
+            else:  # writing a model takes far longer than copying it
+                shutil.copyfile(saved, beside)
         self._tell(row)
         if self.out_of_patience():
             self.model.stop_training = True
-
-    def _save(self, name: str) -> None:
-        with atomic(self.run.folder / name) as beside:
-            self.model.save(beside)
 
     def _tell(self, row: dict[str, Any]) -> None:
         text = (
