@@ -12,6 +12,7 @@ from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.evaluate import evaluate
 from imgclf_lib.experiment import Experiment, preset
 from imgclf_lib.predict import predict_files
+from imgclf_lib.recorder import Recorder
 from imgclf_lib.runs import Run, run_folder
 from imgclf_lib.train import train
 
@@ -98,29 +99,22 @@ def test_an_equal_experiment_is_loaded_not_trained(finished, two_phases):
 
 
 def test_interruption_leaves_no_trace(finished, two_phases, tmp_path):
-    """Stopped while the head learns, and again while the whole network does, and resumed."""
-    with pytest.raises(KeyboardInterrupt):
-        train(two_phases, out=tmp_path / "run", progress="none", callbacks=[stop_at(1)])
-    assert Run(tmp_path / "run").metrics["epochs_run"] == 1
-    epoch = 4
-    with pytest.raises(KeyboardInterrupt):
-        train(
-            two_phases,
-            out=tmp_path / "run",
-            resume=True,
-            progress="none",
-            callbacks=[stop_at(epoch)],
-        )
-    stopped = Run(tmp_path / "run")
-    assert (stopped.metrics["status"], stopped.metrics["epochs_run"]) == ("interrupted", epoch)
-    assert stopped.metrics["parameters"] == finished.metrics["parameters"]
+    """Stopped while the head learns, killed between the phases, stopped again, and resumed."""
+    place, options = tmp_path / "run", {"resume": True, "progress": "none"}
+    for epoch in (1, 3, 4):
+        with pytest.raises(KeyboardInterrupt):
+            train(two_phases, out=place, callbacks=[stop_at(epoch)], **options)
+        stopped = Run(place)
+        assert (stopped.metrics["status"], stopped.metrics["epochs_run"]) == ("interrupted", epoch)
+        assert stopped.metrics["parameters"] == finished.metrics["parameters"]
+        if epoch == 3:  # the head is done, and what comes of it is not yet written
+            (place / "model.keras").unlink()
+            (place / "metrics.json").unlink()
     assert stopped.model.input_shape == (None, 24, 24, 1)
     # A crash may come between a row of the history and its checkpoint.
     rows = stopped.history
-    pd.concat([rows, rows.tail(1).assign(epoch=epoch + 1)]).to_csv(
-        stopped.folder / "history.csv", index=False
-    )
-    resumed = train(two_phases, out=stopped.folder, resume=True, progress="none")
+    pd.concat([rows, rows.tail(1).assign(epoch=5)]).to_csv(place / "history.csv", index=False)
+    resumed = train(two_phases, out=place, **options)
     assert files(resumed) == files(finished)
     columns = ["loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"]
     tolerance = 1e-5 if EXACT else 1e-2
@@ -128,15 +122,6 @@ def test_interruption_leaves_no_trace(finished, two_phases, tmp_path):
         resumed.history[columns], finished.history[columns], atol=tolerance, rtol=tolerance
     )
     assert resumed.history["phase"].tolist() == finished.history["phase"].tolist()
-
-
-def test_killed_between_the_phases(finished, two_phases, tmp_path):
-    """The head is done and ``model.keras`` is not yet written."""
-    with pytest.raises(KeyboardInterrupt):
-        train(two_phases, out=tmp_path / "run", progress="none", callbacks=[stop_at(3)])
-    (tmp_path / "run" / "model.keras").unlink()
-    (tmp_path / "run" / "metrics.json").unlink()
-    resumed = train(two_phases, out=tmp_path / "run", resume=True, progress="none")
     assert resumed.metrics["val_accuracy"] == pytest.approx(
         finished.metrics["val_accuracy"], abs=0 if EXACT else 0.1
     )
@@ -154,14 +139,15 @@ def test_the_best_epoch_of_both_phases_is_kept(two_phases, tmp_path):
 
 
 def test_patience_begins_anew_with_fine_tuning(two_phases, tmp_path):
-    still = two_phases.replace(
-        learning_rate=1e-7, fine_tune_learning_rate=1e-7, early_stopping=1, epochs=9,
-        fine_tune_epochs=9,
-    )  # fmt: skip
-    history = train(still, out=tmp_path / "run", progress="none").history
-    phases = history["phase"].value_counts()
-    assert 2 <= phases["head"] < 9
-    assert 1 <= phases["fine_tune"] < 9
+    patient = two_phases.replace(early_stopping=1, epochs=9, fine_tune_epochs=9)
+    rows = {"epoch": [1, 2, 3], "val_accuracy": [0.9, 0.8, 0.8], "phase": ["head"] * 3}
+    history = pd.DataFrame(rows)
+    head = Recorder(Run(tmp_path), patient, None, history, "none", 1, "head")
+    assert head.out_of_patience()
+    tuning = Recorder(Run(tmp_path), patient, None, history, "none", 1, "fine_tune", 12)
+    assert not tuning.out_of_patience()
+    tuning.history = pd.concat([history, history.tail(1).assign(phase="fine_tune")])
+    assert tuning.out_of_patience()
 
 
 def test_a_loss_that_is_no_number_names_the_right_field(two_phases, tmp_path):
