@@ -187,6 +187,7 @@ def test_interrupt_exits_130_and_resume_goes_on(images: Path, tmp_path: Path) ->
     run = tmp_path / "run"
     words = ["--data", str(images), *QUICK, "--epochs", "400", "--out", str(run)]
     command = [sys.executable, "-m", "imgclf_lib", "train", *words]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         while not (run / "last.keras").exists() and time.monotonic() < deadline:

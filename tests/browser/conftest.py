@@ -22,9 +22,9 @@ ROOT = Path(__file__).parent.parent.parent
 SECOND = 1000
 # Other tests run the notebooks as they are; here learning less leaves time for the hands.
 LESS = {
-    "02_preprocess": {"small": 300},
+    "02_preprocess": {"small": 300, "epochs": 1},
     "04_train": {"overfit_limit": 200, "overfit_epochs": 4},
-    "07_tune": {"trials": 4, "trial_limit": 500, "repeats": 2},
+    "07_tune": {"trials": 4, "trial_limit": 300, "repeats": 2},
     "09_transfer_learning": {"limit": 300, "scratch_steps": 20, "tune_images": 20},
 }
 
