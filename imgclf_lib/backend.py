@@ -32,7 +32,7 @@ def load_keras(backend: str = "auto") -> ModuleType:
         os.environ["KERAS_BACKEND"] = _choose(backend)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         # TensorFlow turns its fast convolutions on by itself only on processors with AVX-512; on
-        # one with AVX2 they train 2 to 4 times as fast as the others (bench/onednn.py).
+        # one with AVX2 alone they train about twice as fast as the others (bench/onednn.py).
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         with _quiet_standard_error():
             import keras
