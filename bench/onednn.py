@@ -26,10 +26,10 @@ IMAGES = 4_000
 def measure() -> dict[str, float]:
     """Images a second in the second epoch, by network."""
     from imgclf_lib.data import Split
-    from imgclf_lib.experiment import preset
     from imgclf_lib.fitting import compile_model, make_batches
     from imgclf_lib.model import build_model
     from imgclf_lib.preprocess import pixel_statistics
+    from imgclf_lib.presets import preset
 
     generator, speeds = np.random.default_rng(0), {}
     networks = {

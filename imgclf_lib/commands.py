@@ -49,7 +49,8 @@ def train(words: Sequence[str]) -> int:
 
     import tyro
 
-    from imgclf_lib.experiment import PRESETS, Experiment, preset
+    from imgclf_lib.experiment import Experiment
+    from imgclf_lib.presets import PRESETS, preset
 
     @dataclass(frozen=True)
     class Arguments:

@@ -50,7 +50,9 @@ class Experiment:
     scaling: Literal["unit", "standardize", "none"] = _field(
         "unit", "pixels to 0..1, to mean 0 and deviation 1 a channel, or left as 0..255"
     )
-    flip: Literal["none", "horizontal", "both"] = _field("none", "random mirror images")
+    flip: Literal["none", "horizontal", "both", "alternate"] = _field(
+        "none", "mirror images: at random, or alternate, every image in every other epoch"
+    )
     shift: float = _field(0.0, "random shift, at most this fraction of the size", 0.0, 0.5)
     rotate: float = _field(0.0, "random rotation, at most this many degrees", 0.0, 180.0)
     zoom: float = _field(0.0, "random zoom, at most this fraction in or out", 0.0, 0.5)
@@ -58,20 +60,30 @@ class Experiment:
     contrast: float = _field(0.0, "random contrast, at most this fraction", 0.0, 1.0)
     erase: float = _field(0.0, "random erased square, its side as a fraction", 0.0, 0.5)
     # Architecture
+    stem: Literal["none", "whitened"] = _field(
+        "none", "whitened: a fixed first layer that makes 2 x 2 patches of pixels uncorrelated"
+    )
     filters: tuple[int, ...] = _field((32, 64), "filters of each convolution block", 1, 4096)
     convolutions: int = _field(1, "convolutions in each block", 1, 8)
     kernel_size: int = _field(3, "height and width of each kernel, in pixels", 1, 15)
     pooling: Literal["max", "average", "stride"] = _field("max", "how each block halves the image")
+    pooling_place: Literal["last", "first"] = _field(
+        "last", "a block halves the image after its last or, cheaper, after its first convolution"
+    )
     normalization: Literal["none", "batch", "layer", "group"] = _field(
         "none", "normalisation after each convolution"
     )
-    head: Literal["flatten", "average"] = _field(
-        "flatten", "last feature map to vector: every value, or the average of each channel"
+    head: Literal["flatten", "average", "max"] = _field(
+        "flatten", "last feature map to vector: every value, or average or maximum of each channel"
     )
     dense_units: tuple[int, ...] = _field((128,), "units of each hidden dense layer", 1, 16384)
     dropout: float = _field(0.3, "share of values dropped before each dense layer", 0.0, 0.95)
     activation: Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh", "sigmoid"] = _field(
         "relu", "activation function"
+    )
+    initialization: Literal["glorot", "he", "identity"] = _field(
+        "glorot",
+        "first weights of convolutions; identity begins by handing its inputs on unchanged",
     )
     # Transfer learning
     backbone: str = _field(
@@ -82,13 +94,19 @@ class Experiment:
     fine_tune_epochs: int = _field(0, "further epochs in which the backbone learns too", 0, 10_000)
     fine_tune_learning_rate: float = _field(1e-4, "learning rate of those epochs", 1e-7, 10.0)
     # Training
-    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = _field("adam", "optimiser")
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "muon"] = _field("adam", "optimiser")
     learning_rate: float = _field(0.001, "learning rate, or the peak of the schedule", 1e-7, 10.0)
     schedule: Literal["constant", "cosine", "one_cycle"] = _field(
         "constant", "how the learning rate changes: not, down, or up and then down"
     )
     weight_decay: float = _field(0.0, "decoupled weight decay", 0.0, 1.0)
     label_smoothing: float = _field(0.0, "share of each label spread over all classes", 0.0, 0.5)
+    averaging: float = _field(
+        0.0,
+        "weights are averaged over steps, keeping this share of the average; 0 does not",
+        0,
+        0.9999,
+    )
     class_weights: Literal["none", "balanced"] = _field(
         "none", "balanced gives every class the same total weight in the loss"
     )
@@ -99,6 +117,9 @@ class Experiment:
     batch_size: int = _field(128, "images in one training step", 1, 65_536)
     early_stopping: int = _field(
         0, "stop after this many epochs without a better validation accuracy; 0 never", 0, 1000
+    )
+    test_time_flip: Literal["no", "yes"] = _field(
+        "no", "yes: the finished model averages its answers to an image and to its mirror image"
     )
     seed: int = _field(0, "seed of weights, shuffling, dropout and augmentation", 0, 2**31 - 1)
     precision: Literal["float32", "bfloat16", "float16"] = _field(
@@ -192,52 +213,6 @@ def _checked(each: dataclasses.Field, kind: Any, experiment: Experiment) -> Any:
         if isinstance(one, bool) or not right or not lower <= one <= upper:
             raise InputError(where, allowed=allowed, received=value)
     return tuple(value) if several else number(value)
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # The classic: convolution, pooling, dense layer, Adam.
-    "simple": {},
-    # Softmax regression: the smallest network there is, and a baseline.
-    "linear": {"filters": (), "dense_units": (), "dropout": 0.0},
-    # Small photographs in colour: deeper, normalised, augmented, one learning-rate cycle.
-    "deep": {
-        "filters": (32, 64, 128),
-        "convolutions": 2,
-        "normalization": "batch",
-        "head": "average",
-        "dense_units": (),
-        "dropout": 0.2,
-        "scaling": "standardize",
-        "flip": "horizontal",
-        "shift": 0.1,
-        "optimizer": "adamw",
-        "learning_rate": 0.005,
-        "weight_decay": 0.02,
-        "schedule": "one_cycle",
-        "label_smoothing": 0.05,
-        "batch_size": 128,
-        "epochs": 12,
-    },
-    # A head on frozen ImageNet features: few photographs, seconds of training.
-    "transfer": {"backbone": "efficientnet_lite0", "dense_units": (), "epochs": 15},
-}
-
-
-def preset(name: str) -> Experiment:
-    """The experiment of a preset; change it with ``replace``.
-
-    Args:
-        name: ``simple``, ``linear``, ``deep`` or ``transfer``.
-
-    Returns:
-        The experiment.
-
-    Raises:
-        InputError: If there is no such preset.
-    """
-    if name not in PRESETS:
-        raise InputError("There is no such preset", allowed=", ".join(PRESETS), received=name)
-    return Experiment(**PRESETS[name])
 
 
 def _docstring() -> str:

@@ -10,7 +10,8 @@ from imgclf_lib.backend import load_keras
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model
-from imgclf_lib.preprocess import pixel_statistics
+from imgclf_lib.muon import muon_class
+from imgclf_lib.preprocess import mirror_alternately, pixel_statistics
 
 if TYPE_CHECKING:
     import keras
@@ -35,14 +36,21 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
         rate = keras.optimizers.schedules.CosineDecay(
             rate / 25, max(1, steps - rising), warmup_target=rate, warmup_steps=rising
         )
-    kind = {
+    kind: Any = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
         "sgd": keras.optimizers.SGD,
         "rmsprop": keras.optimizers.RMSprop,
-    }[experiment.optimizer]
-    options = {"momentum": 0.9, "nesterov": True} if experiment.optimizer == "sgd" else {}
-    optimizer = kind(rate, weight_decay=experiment.weight_decay, **options)
+    }.get(experiment.optimizer)
+    options: dict[str, Any] = {"weight_decay": experiment.weight_decay}
+    if experiment.optimizer == "sgd":
+        options |= {"momentum": 0.9, "nesterov": True}
+    if experiment.optimizer == "muon":
+        kind = muon_class()
+        options |= {"momentum": 0.9, "adam_weight_decay": experiment.weight_decay}
+    if experiment.averaging:
+        options |= {"use_ema": True, "ema_momentum": experiment.averaging}
+    optimizer = kind(rate, **options)
     if experiment.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if experiment.precision == "float16":
@@ -87,8 +95,10 @@ def make_batches(
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
             start = number * experiment.batch_size
             rows = self.order[start : start + experiment.batch_size]
-            labels = split.labels[rows]
-            return split.images[rows], identity[labels] if experiment.label_smoothing else labels
+            labels, images = split.labels[rows], split.images[rows]
+            if shuffle and experiment.flip == "alternate" and images.ndim == 4:
+                images = mirror_alternately(images, rows, experiment.seed, self.epoch)
+            return images, identity[labels] if experiment.label_smoothing else labels
 
         def on_epoch_end(self) -> None:
             self.epoch += 1

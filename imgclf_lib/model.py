@@ -7,14 +7,12 @@ import pandas as pd
 
 from imgclf_lib.backbones import add_backbone
 from imgclf_lib.backend import load_keras
+from imgclf_lib.convolutions import PRECISIONS, add_block, add_stem, begin_with_identity
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.preprocess import PixelStatistics, augmentation_layers, scaling_layer
+from imgclf_lib.preprocess import PATCH, PixelStatistics, augmentation_layers, scaling_layer
 
 if TYPE_CHECKING:
     import keras
-
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-SMALLEST_MAP = 2  # a feature map of fewer pixels a side is not halved again
 
 
 def build_model(
@@ -33,8 +31,8 @@ def build_model(
         experiment: Architecture, augmentation, scaling, precision and seed.
         image_shape: Height, width and channels.
         classes: Number of classes, at least 2.
-        statistics: Of the training images, for ``scaling="standardize"``; zero mean and
-            deviation 1 if not given.
+        statistics: Of the training images, for ``scaling="standardize"`` and
+            ``stem="whitened"``; zero mean and deviation 1 if not given.
 
     Returns:
         A functional model: ``(batch, height, width, channels)`` pixels of 0..255 in,
@@ -57,13 +55,36 @@ def build_model(
         values = add_backbone(experiment, values, policy)
         return keras.Model(inputs, _add_head(experiment, values, classes), name="imgclf")
     values = scaling_layer(experiment, statistics)(values)
+    if experiment.stem == "whitened" and min(image_shape[:2]) >= PATCH:
+        values = add_stem(experiment, values, statistics)
     for number, filters in enumerate(experiment.filters, 1):
-        values = _block(experiment, values, number, filters, policy)
-    if experiment.head == "average" and experiment.filters:
-        values = layers.GlobalAveragePooling2D(name="average", dtype=policy)(values)
+        values = add_block(experiment, values, number, filters)
+    if experiment.head != "flatten" and experiment.filters:
+        average = experiment.head == "average"
+        pool = layers.GlobalAveragePooling2D if average else layers.GlobalMaxPooling2D
+        values = pool(name=experiment.head, dtype=policy)(values)
     else:
         values = layers.Flatten(name="flatten", dtype=policy)(values)
-    return keras.Model(inputs, _add_head(experiment, values, classes), name="imgclf")
+    model = keras.Model(inputs, _add_head(experiment, values, classes), name="imgclf")
+    if experiment.initialization == "identity":
+        begin_with_identity(model)
+    return model
+
+
+def add_test_time_flip(model: "keras.Model") -> "keras.Model":
+    """A model that averages the answers of another to an image and to its mirror image.
+
+    Args:
+        model: A trained model as from ``build_model``.
+
+    Returns:
+        An uncompiled model with the same inputs and outputs; it takes twice the time. The given
+        one, with the same weights, is its layer ``imgclf``.
+    """
+    keras = load_keras()
+    inputs = keras.Input(model.input_shape[1:], name="pixels")
+    answers = [model(inputs), model(keras.ops.flip(inputs, axis=2))]
+    return keras.Model(inputs, keras.layers.Average(name="probabilities")(answers), name="mirrored")
 
 
 def build_head(experiment: Experiment, features: int, classes: int) -> "keras.Model":
@@ -106,39 +127,6 @@ def _add_head(experiment: Experiment, values, classes: int):
     return layers.Dense(classes, "softmax", dtype="float32", name="probabilities")(values)
 
 
-def _block(experiment: Experiment, values, number: int, filters: int, policy):
-    """Convolutions of one width, then one halving of height and width."""
-    layers = load_keras().layers
-    halve = min(values.shape[1:3]) >= 2 * SMALLEST_MAP
-    for turn in range(1, experiment.convolutions + 1):
-        last = turn == experiment.convolutions
-        values = layers.Conv2D(
-            filters,
-            experiment.kernel_size,
-            strides=2 if last and halve and experiment.pooling == "stride" else 1,
-            padding="same",
-            use_bias=experiment.normalization in ("none", "group"),
-            dtype=policy,
-            name=f"convolution{number}_{turn}",
-        )(values)
-        if experiment.normalization != "none":
-            kind = {
-                "batch": layers.BatchNormalization,
-                "layer": layers.LayerNormalization,
-                "group": lambda **options: layers.GroupNormalization(
-                    int(np.gcd(8, filters)), **options
-                ),
-            }[experiment.normalization]
-            values = kind(name=f"normalization{number}_{turn}", dtype=policy)(values)
-        values = layers.Activation(
-            experiment.activation, name=f"activation{number}_{turn}", dtype=policy
-        )(values)
-    if halve and experiment.pooling != "stride":
-        pool = layers.MaxPooling2D if experiment.pooling == "max" else layers.AveragePooling2D
-        values = pool(2, name=f"pooling{number}", dtype=policy)(values)
-    return values
-
-
 def measuring_batch(image_shape: tuple[int, ...]) -> int:
     """How many images to predict at a time: many are faster, large images need memory.
 
@@ -169,7 +157,7 @@ def layer_table(model: "keras.Model") -> pd.DataFrame:
     for layer in model.layers:
         shape = tuple(layer.output.shape[1:])
         kind = type(layer).__name__
-        weights = [tuple(weight.shape) for weight in layer.trainable_weights]
+        weights = [tuple(weight.shape) for weight in layer.weights]
         multiply_adds = 0
         if kind == "Dense":
             multiply_adds = int(np.prod(weights[0]))

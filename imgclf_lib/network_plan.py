@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from imgclf_lib.convolutions import SMALLEST_MAP
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.model import SMALLEST_MAP
+from imgclf_lib.preprocess import PATCH
 
 COLUMNS = ["layer", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
 NORMALIZATIONS = {  # the layer, and its numbers for each channel
@@ -16,7 +17,7 @@ NORMALIZATIONS = {  # the layer, and its numbers for each channel
 }
 POOLINGS = {"max": "MaxPooling2D", "average": "AveragePooling2D"}
 # Numbers that the optimiser keeps beside each weight.
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1, "muon": 1}
 
 
 class Memory(NamedTuple):
@@ -64,11 +65,20 @@ def plan_network(
     plan = _Plan(image_shape)
     plan.add("pixels", "InputLayer")
     plan.add("scaling", "Rescaling")
+    if experiment.stem == "whitened" and min(image_shape[:2]) >= PATCH:
+        height, width, channels = plan.shape
+        filters = 2 * PATCH**2 * channels
+        weights = PATCH**2 * channels * filters
+        shape = (height - PATCH + 1, width - PATCH + 1, filters)
+        plan.slide(PATCH, 1)
+        plan.add("whitening", "Conv2D", shape, weights, weights * shape[0] * shape[1])
+        plan.add("activation0", "Activation")
     for number, filters in enumerate(experiment.filters, 1):
         _plan_block(plan, experiment, number, filters)
-    if experiment.head == "average" and experiment.filters:
+    if experiment.head != "flatten" and experiment.filters:
         plan.see_everything()
-        plan.add("average", "GlobalAveragePooling2D", (plan.shape[-1],))
+        kind = f"Global{POOLINGS[experiment.head]}"
+        plan.add(experiment.head, kind, (plan.shape[-1],))
     else:
         height, width, channels = plan.shape
         plan.add("flatten", "Flatten", (height * width * channels,))
@@ -94,7 +104,8 @@ def training_memory(plan: pd.DataFrame, experiment: Experiment) -> Memory:
     """
     held = int(plan["parameters"].sum())
     collected = plan.loc[plan["kind"] == "BatchNormalization", "parameters"].sum() // 2
-    learnt = held - int(collected)  # averages are collected, not learnt
+    fixed = plan.loc[plan["layer"] == "whitening", "parameters"].sum()
+    learnt = held - int(collected + fixed)  # averages are collected, a whitened stem is computed
     # Flatten only reads the same numbers in another shape.
     values = sum(math.prod(shape) for shape in plan.loc[plan["kind"] != "Flatten", "output"])
     width = 4 if experiment.precision == "float32" else 2
@@ -193,9 +204,17 @@ def _plan_block(plan: _Plan, experiment: Experiment, number: int, filters: int) 
     """Convolutions of one width, then one halving of height and width."""
     kernel = experiment.kernel_size
     halve = min(plan.shape[:2]) >= 2 * SMALLEST_MAP
+    first = experiment.pooling_place == "first"
+    halving = 1 if first else experiment.convolutions
+
+    def pool() -> None:
+        height, width, channels = plan.shape
+        plan.slide(2, 2)
+        shape = (height // 2, width // 2, channels)
+        plan.add(f"pooling{number}", POOLINGS[experiment.pooling], shape)
+
     for turn in range(1, experiment.convolutions + 1):
-        last = turn == experiment.convolutions
-        stride = 2 if last and halve and experiment.pooling == "stride" else 1
+        stride = 2 if turn == halving and halve and experiment.pooling == "stride" else 1
         height, width, channels = plan.shape
         height, width = -(-height // stride), -(-width // stride)
         weights = kernel * kernel * channels * filters
@@ -203,12 +222,11 @@ def _plan_block(plan: _Plan, experiment: Experiment, number: int, filters: int) 
         plan.slide(kernel, stride)
         name, shape = f"convolution{number}_{turn}", (height, width, filters)
         plan.add(name, "Conv2D", shape, weights + biases, weights * height * width)
+        if first and turn == 1 and halve and experiment.pooling != "stride":
+            pool()
         if experiment.normalization != "none":
             kind, numbers = NORMALIZATIONS[experiment.normalization]
             plan.add(f"normalization{number}_{turn}", kind, parameters=numbers * filters)
         plan.add(f"activation{number}_{turn}", "Activation")
-    if halve and experiment.pooling != "stride":
-        height, width, channels = plan.shape
-        plan.slide(2, 2)
-        shape = (height // 2, width // 2, channels)
-        plan.add(f"pooling{number}", POOLINGS[experiment.pooling], shape)
+    if not first and halve and experiment.pooling != "stride":
+        pool()

@@ -18,16 +18,24 @@ if TYPE_CHECKING:
 AUGMENTATIONS = ("flip", "shift", "rotate", "zoom", "brightness", "contrast", "erase")
 
 
+PATCH = 2  # height and width of the patches that a whitened stem looks at, in pixels
+MOST_PATCHES = 400_000
+
+
 class PixelStatistics(NamedTuple):
-    """Mean and standard deviation of each channel, in 0..255.
+    """What the pixels of the training images are like.
 
     Args:
-        mean: ``float64`` array of shape ``(channels,)``.
-        deviation: ``float64`` array of shape ``(channels,)``, never zero.
+        mean: Of each channel, in 0..255: ``float64`` array of shape ``(channels,)``.
+        deviation: Standard deviation of each channel, never zero, of the same shape.
+        covariance: Between the pixels of small patches, each channel with mean 0 and deviation
+            1: ``float64`` array of shape ``(n, n)``, where ``n`` is 4 times the channels. The
+            unit matrix if not given, as if neighbours had nothing in common.
     """
 
     mean: np.ndarray
     deviation: np.ndarray
+    covariance: np.ndarray | None = None
 
 
 def pixel_statistics(images: np.ndarray) -> PixelStatistics:
@@ -47,7 +55,20 @@ def pixel_statistics(images: np.ndarray) -> PixelStatistics:
         square = square + (piece**2).sum((0, 1, 2))
     mean = total / count
     deviation = np.sqrt(np.maximum(square / count - mean**2, 0))
-    return PixelStatistics(mean, np.where(deviation > 0, deviation, 1.0))
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return PixelStatistics(mean, deviation, _covariance(images, mean, deviation))
+
+
+def _covariance(images: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray | None:
+    """Covariance of the standardised values of patches; of images spread over all of them."""
+    if not len(images) or min(images.shape[1:3]) < PATCH:
+        return None
+    some = max(1, MOST_PATCHES // images[0, ..., 0].size)
+    chosen = images[np.linspace(0, len(images) - 1, min(some, len(images))).astype("int64")]
+    pixels = ((chosen - mean) / deviation).astype("float32")
+    patches = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), axis=(1, 2))
+    values = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, PATCH * PATCH * pixels.shape[-1])
+    return (values.T @ values / len(values)).astype("float64")
 
 
 def scaling_layer(experiment: Experiment, statistics: PixelStatistics) -> "keras.Layer":
@@ -80,13 +101,14 @@ def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
             and ``erase`` say which, and how strongly; its ``seed`` makes them repeatable.
 
     Returns:
-        Keras layers for pixels of 0..255; an empty list if nothing is asked for.
+        Keras layers for pixels of 0..255; an empty list if nothing is asked for. Alternate
+        mirroring is not among them: it needs to know the epoch, and is done with the batches.
     """
     layers = load_keras().layers
     # PyTorch takes seeds of 31 bits.
     seeds = ((experiment.seed + number) % 2**31 for number in range(1, 9))
     chosen = []
-    if experiment.flip != "none":
+    if experiment.flip in ("horizontal", "both"):
         chosen.append(layers.RandomFlip("horizontal", seed=next(seeds), name="flip"))
     if experiment.flip == "both":  # a layer of its own: Keras would always flip both ways at once
         chosen.append(layers.RandomFlip("vertical", seed=next(seeds), name="flip_vertical"))
@@ -148,6 +170,8 @@ def augment(images: np.ndarray, experiment: Experiment) -> np.ndarray:
         ``uint8`` array of the same shape, through layers made by ``augmentation_layers``.
     """
     keras = load_keras(experiment.backend)
+    if experiment.flip == "alternate":
+        images = mirror_alternately(images, np.arange(len(images)), experiment.seed, epoch=0)
     pixels = images.astype("float32")
     for place, name in enumerate(AUGMENTATIONS):
         for number, layer in enumerate(_layers_of(name, getattr(experiment, name))):
@@ -156,6 +180,26 @@ def augment(images: np.ndarray, experiment: Experiment) -> np.ndarray:
                 state.assign(generator.integers(0, 2**31, 2).astype("uint32"))
             pixels = layer(pixels, training=True)
     return keras.ops.convert_to_numpy(pixels).round().clip(0, 255).astype("uint8")
+
+
+def mirror_alternately(images: np.ndarray, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Mirror each image in every other epoch: each is seen both ways in two epochs.
+
+    From Jordan, "94% on CIFAR-10 in 3.29 Seconds" (2024). In which epoch an image begins is
+    random.
+
+    Args:
+        images: Array of shape ``(n, height, width, channels)``.
+        rows: ``int64`` array of shape ``(n,)``: numbers of the images in their data set.
+        seed: Source of chance.
+        epoch: Counted from 0.
+
+    Returns:
+        An array of the same shape.
+    """
+    chance = np.random.default_rng([seed, len(AUGMENTATIONS)]).integers(0, 2, max(rows) + 1)
+    mirrored = (chance[rows] + epoch) % 2 == 1
+    return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
 
 # TensorFlow never frees all memory of a Keras variable. A slider has few positions; their layers

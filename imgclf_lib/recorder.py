@@ -183,7 +183,8 @@ def fit_phase(
     (train, val), many = splits, measuring_batch(job.data.image_shape)
     last_epoch, done = last_epoch or experiment.epochs, len(history)
     steps = math.ceil(len(train) / experiment.batch_size)
-    if not model.compiled:
+    checkpoint = model.compiled
+    if not checkpoint:
         compile_model(model, experiment, steps * (last_epoch - done))
     recorder = Recorder(job.run, experiment, model, history, job.progress, steps, phase, last_epoch)
     balanced = experiment.class_weights == "balanced"
@@ -200,11 +201,21 @@ def fit_phase(
                     class_weight=class_weights(train.labels, classes) if balanced else None,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[recorder.callback(), *job.callbacks],
+                    callbacks=[*_averaging(model, checkpoint), recorder.callback(), *job.callbacks],
                 )
     finally:
         recorder.close()
     return recorder
+
+
+def _averaging(model: "keras.Model", checkpoint: bool) -> "list[keras.callbacks.Callback]":
+    """What puts averaged weights into a model when it is measured and saved."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        return []
+    swap = load_keras().callbacks.SwapEMAWeights(swap_on_epoch=True)
+    swap._ema_weights_in_model = checkpoint  # it was saved with them
+    return [swap]
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from imgclf_lib.backend import backend_name, list_devices, load_keras
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.muon import muon_class
 from imgclf_lib.paths import models_folder
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def load_model(path: str | Path, backend: str = "auto") -> "keras.Model":
     keras = load_keras(backend)
     if not Path(path).is_file():
         raise InputError(f"There is no model at {str(path)!r}", do="Train one: imgclf train")
+    muon_class()  # registers itself: a checkpoint holds its optimiser
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for damaged files

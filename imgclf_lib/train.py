@@ -10,14 +10,15 @@ from filelock import FileLock
 
 from imgclf_lib.backbones import check_backbone, weights_key
 from imgclf_lib.backend import backend_name, load_keras
-from imgclf_lib.data import ImageData, load_data
+from imgclf_lib.data import ImageData, Split, load_data
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.model import build_model, measuring_batch
+from imgclf_lib.model import add_test_time_flip, build_model, measuring_batch
 from imgclf_lib.preprocess import pixel_statistics
 from imgclf_lib.recorder import Job, fit_phase
 from imgclf_lib.runs import (
     Run,
+    atomic,
     environment,
     load_model,
     run_folder,
@@ -156,11 +157,11 @@ def _train(
             f"The loss became not a number in epoch {len(recorder.history) + 1}",
             do=f"Lower {name} (now {rate:g}); precision float32 may help too",
         )
-    if train_accuracy is None:
-        sample = data.train.sample(LARGEST_TRAIN_SAMPLE)
-        many = measuring_batch(data.image_shape)
-        predicted = run.model.predict(sample.images, batch_size=many, verbose=0).argmax(1)
-        train_accuracy = float((predicted == sample.labels).mean())
+    val_accuracy = float(recorder.history["val_accuracy"].max())
+    if experiment.test_time_flip == "yes":
+        val_accuracy = _answer_twice(run, data)
+    if train_accuracy is None or experiment.test_time_flip == "yes":
+        train_accuracy = _accuracy(run.model, data.train.sample(LARGEST_TRAIN_SAMPLE))
     new = recorder.history.iloc[len(history) :]
     speed = len(new) * len(data.train) / max(new["seconds"].sum(), 1e-9)
     _finish(
@@ -168,11 +169,27 @@ def _train(
         model,
         status,
         train_accuracy=train_accuracy,
-        val_accuracy=float(recorder.history["val_accuracy"].max()),
+        val_accuracy=val_accuracy,
         images_per_second=float(round(speed, 1)),
     )
     for name in CHECKPOINTS:
         (run.folder / name).unlink(missing_ok=True)
+
+
+def _accuracy(model: "keras.Model", split: Split) -> float:
+    many = measuring_batch(split.images.shape[1:])
+    predicted = model.predict(split.images, batch_size=many, verbose=0).argmax(1)
+    return float((predicted == split.labels).mean())
+
+
+def _answer_twice(run: Run, data: ImageData) -> float:
+    """Make the saved model average over mirror images; return its validation accuracy."""
+    model = load_model(run.folder / "model.keras", run.experiment.backend)
+    if model.name != "mirrored":  # it is when the process was killed just behind this
+        model = add_test_time_flip(model)
+        with atomic(run.folder / "model.keras") as beside:
+            model.save(beside)
+    return _accuracy(model, data.val)
 
 
 def _finish(run: Run, model: "keras.Model", status: str, **figures: float) -> None:

@@ -10,7 +10,8 @@ from typing import Literal
 import pytest
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.experiment import PRESETS, Experiment, preset
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.presets import PRESETS, preset
 
 HINTS = typing.get_type_hints(Experiment)
 CHOICES = {

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from imgclf_lib.backend import load_keras
-from imgclf_lib.experiment import PRESETS, Experiment, preset
+from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model, layer_table, measuring_batch
 from imgclf_lib.preprocess import PixelStatistics
+from imgclf_lib.presets import PRESETS, preset
 
 keras = load_keras()
 SMALL = Experiment(filters=(4, 8), dense_units=(8,))

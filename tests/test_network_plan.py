@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imgclf_lib.experiment import PRESETS, Experiment, preset
+from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model, layer_table
 from imgclf_lib.network_plan import fit_to_memory, gigabytes, plan_network, training_memory
+from imgclf_lib.presets import PRESETS, preset
 
 
 def random_design(seed: int) -> tuple[Experiment, tuple[int, int, int], int]:
@@ -23,7 +24,9 @@ def random_design(seed: int) -> tuple[Experiment, tuple[int, int, int], int]:
         kernel_size=pick(1, 2, 3, 5),
         pooling=pick("max", "average", "stride"),
         normalization=pick("none", "batch", "layer", "group"),
-        head=pick("flatten", "average"),
+        head=pick("flatten", "average", "max"),
+        stem=pick("none", "whitened"),
+        pooling_place=pick("last", "first"),
         dense_units=tuple(generator.integers(1, 20, generator.integers(0, 4)).tolist()),
         dropout=pick(0.0, 0.3),
         activation=pick("relu", "gelu"),

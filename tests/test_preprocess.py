@@ -12,6 +12,7 @@ from imgclf_lib.preprocess import (
     augment,
     augmentation_layers,
     class_weights,
+    mirror_alternately,
     pixel_statistics,
     scaling_layer,
 )
@@ -218,3 +219,21 @@ def test_augment_again_and_again_keeps_no_new_layers():
     for seed in range(20):
         augment(images, ALL_KINDS.replace(seed=seed))
     assert preprocess._layers_of.cache_info().currsize == before
+
+
+def test_alternate_mirroring_shows_each_image_both_ways_in_two_epochs():
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 6, 3)).astype("uint8")
+    rows = np.random.default_rng(1).permutation(40)
+    first, second, third = (
+        mirror_alternately(images[rows], rows, seed=5, epoch=epoch) for epoch in range(3)
+    )
+    plain = np.array([np.array_equal(*pair) for pair in zip(first, images[rows], strict=True)])
+    assert 8 < plain.sum() < 32
+    np.testing.assert_array_equal(first[:, :, ::-1], second)
+    np.testing.assert_array_equal(first, third)
+    # An image begins alike wherever it stands in a batch.
+    again = mirror_alternately(images[:7], np.arange(7), seed=5, epoch=0)
+    for row, image in enumerate(again):
+        np.testing.assert_array_equal(first[rows.tolist().index(row)], image)
+    shown = augment(images, Experiment(flip="alternate"))
+    assert not np.array_equal(shown, images)

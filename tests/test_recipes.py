@@ -9,7 +9,8 @@ import pytest
 
 from imgclf_lib import cli, commands, recipes, suite
 from imgclf_lib.errors import InputError
-from imgclf_lib.experiment import PRESETS, Experiment, preset
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.presets import PRESETS, preset
 from imgclf_lib.recipes import command_line, compare_trials, describe_change, notebook_parameters
 from imgclf_lib.trials import Trial
 

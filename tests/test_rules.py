@@ -21,7 +21,16 @@ from imgclf_lib.exercises.exercise import Exercise
 FOLDER = Path(imgclf_lib.__file__).parent
 # An import may only point to a module that stands earlier: data flows downwards.
 ORDER = [
-    *("errors", "paths", "experiment", "backend", "datasets", "pillow_warnings", "formats"),
+    *(
+        "errors",
+        "paths",
+        "experiment",
+        "presets",
+        "backend",
+        "datasets",
+        "pillow_warnings",
+        "formats",
+    ),
     *("image_files", "pixels", "inspection", "drawings", "progress", "odd_images"),
     *(
         "defect_files",
@@ -38,8 +47,9 @@ ORDER = [
     ),
     "decoding",
     *("weight_files", "torch_files", "efficientnet_lite", "backbones"),
-    *("cache_folders", "decoded_files", "cache", "data", "practice", "preprocess"),
-    *("model", "network_plan", "fitting", "runs", "recorder", "features", "transfer"),
+    *("cache_folders", "decoded_files", "cache", "data", "practice", "preprocess", "muon"),
+    *("convolutions", "model", "network_plan", "fitting", "runs", "recorder"),
+    *("features", "transfer"),
     *("train", "trials"),
     "recipes",
     *("search", "evaluate", "selective", "confusions"),

@@ -15,6 +15,7 @@ from imgclf_lib.evaluate import evaluate
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fitting import compile_model, learning_rate_range_test, make_batches
 from imgclf_lib.model import build_model
+from imgclf_lib.presets import preset
 from imgclf_lib.recorder import Recorder
 from imgclf_lib.runs import Run, run_folder
 from imgclf_lib.train import train
@@ -202,6 +203,43 @@ def test_seeds_repeat_and_interruption_leaves_no_trace(trained, tiny, tmp_path):
     assert resumed.metrics["images_per_second"] > 0
 
 
+def test_the_fast_recipe_too_is_resumed_without_a_trace(tiny, tmp_path):
+    """Muon, averaged weights, alternate mirroring and a model that answers twice."""
+    recipe = preset("fast").replace(data=tiny.data, filters=(4, 6), batch_size=16, epochs=3)
+    recipe = recipe.replace(averaging=0.8, flip="alternate", test_time_flip="yes")
+    whole = train(recipe, out=tmp_path / "whole", progress="none")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, out=tmp_path / "run", progress="none", callbacks=[stop_at(2, 1)])
+    assert_same_run(whole, train(recipe, out=tmp_path / "run", resume=True, progress="none"))
+    val = load_data(recipe).val
+    answers = whole.model.predict(val.images, verbose=0)
+    np.testing.assert_allclose(
+        answers, whole.model.predict(val.images[:, :, ::-1], verbose=0), atol=1e-5
+    )
+    right = answers.argmax(1) == val.labels
+    assert whole.metrics["val_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
+def test_averaged_weights_are_those_that_are_measured_and_saved(linear, tmp_path):
+    steps = []
+
+    class Remember(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            steps.append(self.model.get_layer("probabilities").get_weights()[0])
+
+    chosen = linear.replace(averaging=0.5, optimizer="sgd", learning_rate=0.1)
+    run = train(chosen, out=tmp_path / "run", progress="none", callbacks=[Remember()])
+    average = steps[0]
+    for each in steps[1:]:
+        average = 0.5 * average + 0.5 * each
+    saved = run.model.get_layer("probabilities").get_weights()[0]
+    np.testing.assert_allclose(saved, average, atol=1e-5)
+    assert np.abs(saved - steps[-1]).max() > 1e-3
+    val = load_data(chosen).val
+    right = run.model.predict(val.images, verbose=0).argmax(1) == val.labels
+    assert run.history["val_accuracy"].iloc[-1] == pytest.approx(right.mean(), abs=1e-6)
+
+
 def test_an_interrupt_that_a_framework_swallows_is_not_lost(linear, tmp_path):
     class Swallow(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -333,7 +371,7 @@ def softmax_step(smoothing: float) -> tuple:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "muon"])
 def test_one_step_of_every_optimizer_by_hand(optimizer, schedule, smoothing):
     experiment, model, images, labels, weights, gradient = softmax_step(smoothing)
     rate = 0.01
@@ -345,13 +383,14 @@ def test_one_step_of_every_optimizer_by_hand(optimizer, schedule, smoothing):
         "sgd": 1.9 * gradient,  # Nesterov with momentum 0.9
         "adam": gradient / (np.abs(gradient) + 1e-7),
         "adamw": gradient / (np.abs(gradient) + 1e-7),
+        "muon": gradient / (np.abs(gradient) + 1e-7),  # dense layers are left to Adam
         "rmsprop": gradient / np.sqrt(0.1 * gradient**2 + 1e-7),
     }[optimizer]
     found = model.get_layer("probabilities").get_weights()[0]
     np.testing.assert_allclose(weights - found, first * step, rtol=2e-2, atol=first * 2e-3)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "muon"])
 def test_weight_decay_shrinks_kernels_and_nothing_else(optimizer):
     experiment, model, images, labels, weights, _ = softmax_step(0.0)
     changed = []

@@ -10,8 +10,9 @@ from imgclf_lib.backend import load_keras
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.evaluate import evaluate
-from imgclf_lib.experiment import Experiment, preset
+from imgclf_lib.experiment import Experiment
 from imgclf_lib.predict import predict_files
+from imgclf_lib.presets import preset
 from imgclf_lib.recorder import Recorder
 from imgclf_lib.runs import Run, run_folder
 from imgclf_lib.train import train

@@ -5,7 +5,8 @@ from dataclasses import fields
 import ipywidgets
 import pytest
 
-from imgclf_lib.experiment import PRESETS, Experiment, preset
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.presets import PRESETS, preset
 from imgclf_lib.widgets.controls import Controls, LayerSizes, label_of, make_control, note
 
 NAMES = [each.name for each in fields(Experiment)]
