@@ -4,6 +4,7 @@ import html
 import math
 import threading
 import time
+from collections.abc import Sequence
 
 import ipywidgets
 
@@ -27,7 +28,7 @@ FIELDS = (
     *("learning_rate", "batch_size", "epochs", "optimizer", "dropout", "flip", "shift"),
     *("filters", "dense_units"),
 )
-NOTEBOOK = "04_train"  # whose parameters are these fields
+NOTEBOOK = "04_train"  # whose parameters these fields are
 MOST_CURVES = 7
 PAUSE = 0.5  # seconds between two looks at a trial
 # As wide as there is room, however wide the table is.
@@ -43,16 +44,23 @@ class LiveTraining(Frame):
 
     Args:
         experiment: Where the controls stand first; its other fields stay as they are.
+        fields: The fields that have a control.
+        notebook: Whose parameters these fields are; the commands name it. None if empty.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        fields: Sequence[str] = FIELDS,
+        notebook: str = NOTEBOOK,
+    ) -> None:
         super().__init__("Train live: turn a knob, press Start, and compare")
         self.trials: list[Trial] = []
         self._classes = len(load_data(experiment).class_names)
         self._painting = threading.Lock()  # handlers and painters run in different threads
         self._drawn: object = None
         self.heart = Heartbeat()
-        self.controls = Controls(experiment, FIELDS)
+        self.controls, self.notebook = Controls(experiment, fields), notebook
         self.start_button = _button("Start", "Train with these values", "play", "primary")
         self.stop_button = _button("Stop", "Stop; Start with the same values goes on", "stop")
         self.reset_button = _button("Reset values", "All knobs back to where they stood first")
@@ -189,16 +197,20 @@ class LiveTraining(Frame):
 
     def _show_commands(self) -> None:
         experiment = self.controls.experiment
-        try:
-            line = notebook_parameters(experiment, NOTEBOOK)
-        except ImgclfError as error:
-            line = str(error)
-        self.commands.value = (
+        said = (
             "The same experiment without a widget. In a terminal:"
             f'<pre style="{WRAP}">{note(command_line(experiment))}</pre>'
-            "This whole notebook with these values (papermill parameters):"
-            f'<pre style="{WRAP}">{note(line)}</pre>'
         )
+        if self.notebook:
+            try:
+                line = notebook_parameters(experiment, self.notebook)
+            except ImgclfError as error:
+                line = str(error)
+            said += (
+                "This whole notebook with these values (papermill parameters):"
+                f'<pre style="{WRAP}">{note(line)}</pre>'
+            )
+        self.commands.value = said
 
 
 def _button(text: str, tooltip: str, icon: str = "", style: str = "") -> ipywidgets.Button:

@@ -1,0 +1,174 @@
+"""How fast a training step is, beside plain PyTorch, and what share of it the input takes.
+
+Usage: python bench/throughput.py [--rounds 3] [--torch .venv-torch/bin/python]
+
+The same network (preset ``fast``), batch and random images; ours by Keras with TensorFlow, as
+``imgclf train`` runs it, and a careful loop in plain PyTorch (channels-last, float32 and
+bfloat16), the yardstick of what the machine can do. Both with SGD and Nesterov momentum, because
+PyTorch has no Muon for convolutions; ours also with Muon, to show what that costs. They take turns,
+each in a process of its own.
+
+The share of the input is measured on our side: seconds that an epoch of batches takes by itself
+(shuffling, mirroring), and how much longer a step is with the augmentation layers than without.
+
+Prints images a second (median, least, most) and the ratios.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+
+BATCH, SIDE, SECONDS = 256, 32, 12
+KINDS = ("ours", "ours, muon", "ours, no augmentation", "torch float32", "torch bfloat16")
+
+
+def pixels(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images and labels."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (count, SIDE, SIDE, 3), "uint8")
+    return images, generator.integers(0, 10, count)
+
+
+def steps_a_second(step: Callable[[], object]) -> float:
+    """After three steps to warm up."""
+    for _ in range(3):
+        step()
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < SECONDS:
+        step()
+        count += 1
+    return count / (time.perf_counter() - started)
+
+
+def ours(kind: str) -> dict[str, float]:
+    """Our network, trained by Keras through ``fit``."""
+    from imgclf_lib.data import Split
+    from imgclf_lib.fitting import compile_model, make_batches
+    from imgclf_lib.model import build_model
+    from imgclf_lib.preprocess import pixel_statistics
+    from imgclf_lib.presets import preset
+
+    experiment = preset("fast").replace(batch_size=BATCH, learning_rate=0.001)
+    if kind != "ours, muon":
+        experiment = experiment.replace(optimizer="sgd")
+    if kind == "ours, no augmentation":
+        experiment = experiment.replace(flip="none", shift=0.0)
+    images, labels = pixels(32 * BATCH)
+    split = Split("train", images, labels, np.arange(len(images)))
+    model = build_model(experiment, images.shape[1:], 10, pixel_statistics(images[:500]))
+    compile_model(model, experiment, 10_000)
+    batches = make_batches(split, experiment, 10, shuffle=True)
+    model.fit(batches, epochs=1, verbose=0)
+    started, epochs = time.perf_counter(), 0
+    while time.perf_counter() - started < SECONDS:
+        model.fit(batches, epochs=1, verbose=0)
+        epochs += 1
+    seconds = (time.perf_counter() - started) / epochs
+    started = time.perf_counter()
+    for number in range(len(batches)):
+        batches[number]
+    return {
+        "images_per_second": len(images) / seconds,
+        "input_share": (time.perf_counter() - started) / seconds,
+    }
+
+
+def plain_torch(kind: str) -> dict[str, float]:
+    """The same network and step, written in PyTorch."""
+    import torch
+    from torch import nn
+
+    def block(before: int, after: int) -> list[nn.Module]:
+        return [
+            nn.Conv2d(before, after, 3, padding=1, bias=False),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
+
+    stem = nn.Conv2d(3, 24, 2, bias=False)
+    stem.weight.requires_grad_(False)
+    network = nn.Sequential(
+        stem,
+        nn.ReLU(inplace=True),
+        *block(24, 32),
+        *block(32, 64),
+        *block(64, 128),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    ).to(memory_format=torch.channels_last)
+    learned = [each for each in network.parameters() if each.requires_grad]
+    optimizer = torch.optim.SGD(learned, lr=0.001, momentum=0.9, nesterov=True)
+    images, labels = pixels(BATCH)
+    data = torch.tensor(images.transpose(0, 3, 1, 2)).to(memory_format=torch.channels_last)
+    targets = torch.tensor(labels)
+    half = kind.endswith("bfloat16")
+
+    def step() -> None:
+        values = data.float().div_(255)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            answers = network(values)
+        loss = nn.functional.cross_entropy(answers.float(), targets, label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return {"images_per_second": BATCH * steps_a_second(step)}
+
+
+@dataclass
+class Arguments:
+    rounds: int = 3
+    """how often each contender runs"""
+    torch: Path = Path(".venv-torch/bin/python")
+    """a Python with PyTorch, as made by make test-torch"""
+    only: str = ""
+    """run one contender in this process and print its figures"""
+
+
+def main() -> None:
+    given = tyro.cli(Arguments, description=__doc__)
+    if given.only:
+        measure = plain_torch if given.only.startswith("torch") else ours
+        print(json.dumps(measure(given.only)))
+        return
+    kinds = [kind for kind in KINDS if not kind.startswith("torch") or given.torch.is_file()]
+    if len(kinds) < len(KINDS):
+        print(f"PyTorch is left out: there is no {given.torch} (make test-torch)", file=sys.stderr)
+    rows = []
+    for _ in range(given.rounds):
+        for kind in kinds:
+            python = str(given.torch) if kind.startswith("torch") else sys.executable
+            done = subprocess.run(
+                [python, __file__, "--only", kind],
+                check=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            rows.append({"contender": kind, **json.loads(done.stdout.splitlines()[-1])})
+    table = pd.DataFrame(rows).groupby("contender").agg(["median", "min", "max"])
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}")
+    print(table.round(3).to_string())
+    speed = table["images_per_second"]["median"]
+    yardsticks = [kind for kind in kinds if kind.startswith("torch")]
+    if yardsticks:
+        print(f"ours / best of PyTorch: {speed['ours'] / max(speed[yardsticks]):.2f}")
+    print(f"Muon / SGD: {speed['ours, muon'] / speed['ours']:.2f}")
+    layers = 1 - speed["ours"] / speed["ours, no augmentation"]
+    print(f"share of a step that the augmentation layers take: {layers:.1%}")
+
+
+if __name__ == "__main__":
+    main()
