@@ -113,6 +113,8 @@ class Arguments:
     """CIFAR-10 as a folder of images: train and test with class folders"""
     epochs: tuple[int, ...] = (1, 2, 4, 8)
     """lengths of our training"""
+    leave_out: tuple[str, ...] = ()
+    """contenders or data sets that do not take part, such as convnet or fashion_mnist"""
     only: tuple[str, str, int, int] | None = None
     """contender, data, seed, epochs: run it in this process and print its figures"""
 
@@ -122,7 +124,7 @@ def main() -> None:
     if given.only:
         print(json.dumps(contend(*given.only)))
         return
-    field = [*[("ours", "fashion_mnist", each) for each in given.epochs]]
+    field = [("ours", "fashion_mnist", each) for each in given.epochs]
     field.append(("convnet", "fashion_mnist", 15))
     if given.cifar10.is_dir():
         folder = str(given.cifar10)
@@ -130,6 +132,7 @@ def main() -> None:
         field += [("convnet", folder, 15), ("tutorial", folder, 10)]
     else:
         print(f"CIFAR-10 is left out: there is no folder {given.cifar10}", file=sys.stderr)
+    field = [each for each in field if not {each[0], Path(each[1]).name} & set(given.leave_out)]
     rows = []
     turns = [(*each, seed) for seed in range(given.rounds) for each in field]
     RESULTS.mkdir(exist_ok=True)

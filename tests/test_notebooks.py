@@ -22,7 +22,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ORDER = [
     *("00_start_here", "01_explore_data", "02_preprocess", "03_build_model"),
     *("04_train", "05_evaluate", "06_predict", "07_tune"),
-    *("08_your_own_images", "09_transfer_learning"),
+    *("08_your_own_images", "09_transfer_learning", "10_go_fast"),
 ]
 # What the quick profile reaches on Fashion-MNIST. Bands, not digits: backends, processors and
 # versions differ a little; a broken course differs a lot.
@@ -44,6 +44,8 @@ BANDS = {
     ("09_transfer_learning", "frozen_all"): (0.74, 0.86),
     ("09_transfer_learning", "scratch_all"): (0.75, 0.88),
     ("09_transfer_learning", "tuned_all"): (0.73, 0.87),
+    ("10_go_fast", "classic"): (0.79, 0.85),
+    ("10_go_fast", "ladder"): (0.84, 0.89),
 }
 
 

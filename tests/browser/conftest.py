@@ -26,6 +26,7 @@ LESS = {
     "04_train": {"overfit_limit": 200, "overfit_epochs": 4},
     "07_tune": {"trials": 4, "trial_limit": 300, "repeats": 2},
     "09_transfer_learning": {"limit": 300, "scratch_steps": 20, "tune_images": 20},
+    "10_go_fast": {"limit": 300, "epochs": 2},
 }
 
 
