@@ -31,6 +31,7 @@ test-torch: .venv-torch/ready
 
 bench: env
 	$(BIN)/python bench/tutorials.py
+	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/onednn.py
 
 # Pin and hash every package again.

@@ -118,6 +118,7 @@ def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
                 experiment.shift,
                 experiment.shift,
                 fill_mode="nearest",
+                interpolation="nearest",  # by whole pixels: nothing is blurred
                 seed=next(seeds),
                 name="shift",
             )
