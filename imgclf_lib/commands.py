@@ -42,6 +42,7 @@ def train(words: Sequence[str]) -> int:
     examples:
       imgclf train --data fashion_mnist
       imgclf train --data path/to/photos --preset deep --epochs 20 --out models/photos
+      imgclf train --data cifar10 --preset fast
       imgclf train --filters 16 32 64 --dense_units 64 --learning_rate 0.003
     """
     from dataclasses import dataclass
