@@ -75,7 +75,7 @@ def add_test_time_flip(model: "keras.Model") -> "keras.Model":
     """A model that averages the answers of another to an image and to its mirror image.
 
     Args:
-        model: A trained model as from ``build_model``.
+        model: A trained model as from ``build_model``, not compiled.
 
     Returns:
         An uncompiled model with the same inputs and outputs; it takes twice the time. The given

@@ -157,9 +157,11 @@ def _train(
             f"The loss became not a number in epoch {len(recorder.history) + 1}",
             do=f"Lower {name} (now {rate:g}); precision float32 may help too",
         )
+    if experiment.test_time_flip == "yes" or experiment.optimizer == "muon":
+        _make_portable(run)
     val_accuracy = float(recorder.history["val_accuracy"].max())
     if experiment.test_time_flip == "yes":
-        val_accuracy = _answer_twice(run, data)
+        val_accuracy = _accuracy(run.model, data.val)
     if train_accuracy is None or experiment.test_time_flip == "yes":
         train_accuracy = _accuracy(run.model, data.train.sample(LARGEST_TRAIN_SAMPLE))
     new = recorder.history.iloc[len(history) :]
@@ -182,14 +184,19 @@ def _accuracy(model: "keras.Model", split: Split) -> float:
     return float((predicted == split.labels).mean())
 
 
-def _answer_twice(run: Run, data: ImageData) -> float:
-    """Make the saved model average over mirror images; return its validation accuracy."""
+def _make_portable(run: Run) -> None:
+    """Let the saved model answer twice if it shall, and take away an optimiser of our own.
+
+    Keras loads the file then wherever this library is not installed.
+    """
     model = load_model(run.folder / "model.keras", run.experiment.backend)
-    if model.name != "mirrored":  # it is when the process was killed just behind this
-        model = add_test_time_flip(model)
-        with atomic(run.folder / "model.keras") as beside:
-            model.save(beside)
-    return _accuracy(model, data.val)
+    if model.name == "mirrored":  # the process was killed just behind this
+        return
+    plain = load_keras().Model(model.input, model.output, name=model.name)
+    if run.experiment.test_time_flip == "yes":
+        plain = add_test_time_flip(plain)
+    with atomic(run.folder / "model.keras") as beside:
+        plain.save(beside)
 
 
 def _finish(run: Run, model: "keras.Model", status: str, **figures: float) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import zipfile
 from contextlib import suppress
 
 import numpy as np
@@ -218,6 +219,9 @@ def test_the_fast_recipe_too_is_resumed_without_a_trace(tiny, tmp_path):
     )
     right = answers.argmax(1) == val.labels
     assert whole.metrics["val_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+    # Nothing in the file needs this library.
+    with zipfile.ZipFile(whole.folder / "model.keras") as file:
+        assert b"imgclf_lib" not in file.read("config.json")
 
 
 def test_averaged_weights_are_those_that_are_measured_and_saved(linear, tmp_path):
