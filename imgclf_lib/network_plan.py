@@ -16,7 +16,7 @@ NORMALIZATIONS = {  # the layer, and its numbers for each channel
     "group": ("GroupNormalization", 2),
 }
 POOLINGS = {"max": "MaxPooling2D", "average": "AveragePooling2D"}
-# Numbers that the optimiser keeps beside each weight.
+# Numbers that the optimiser keeps beside each weight; Muon keeps 2 outside of convolutions.
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1, "muon": 1}
 
 

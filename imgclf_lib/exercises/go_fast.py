@@ -1,4 +1,4 @@
-"""The exercises of notebook 10: the work of a layer, one cycle, mirror in turn, even directions."""
+"""The exercises of notebook 10: the work of a layer, one cycle, even directions, mirror in turn."""
 
 from imgclf_lib.exercises.exercise import Exercise
 from imgclf_lib.exercises.speed_judge import (
@@ -63,31 +63,6 @@ rate = Exercise(
 )
 
 
-def write_mirror():
-    """Odd sums are mirrored: every epoch turns all answers round."""
-
-    def mirror(first, epoch):
-        return (first + epoch) % 2 == 1
-
-    return mirror
-
-
-mirror = Exercise(
-    "mirror",
-    "Mirror in turn",
-    ["alternating augmentation", "boolean arrays"],
-    judge_mirror,
-    write_mirror,
-    "Adding the epoch turns every answer round from one epoch to the next; the remainder of a"
-    " division by 2 says whether a number is odd.",
-    [
-        "In epoch 0 the answer is first itself. What is it in epoch 1, and in epoch 2?",
-        "Even epochs repeat first, odd epochs turn it round: is first + epoch even or odd?",
-        "(first + epoch) % 2 == 1",
-    ],
-)
-
-
 def write_even():
     """The singular value decomposition without its singular values."""
     import numpy as np
@@ -110,5 +85,30 @@ even = Exercise(
         "np.linalg.svd(step, full_matrices=False) gives three things: left, lengths, right.",
         "The step itself is left @ np.diag(lengths) @ right. Which lengths should there be?",
         "left @ right",
+    ],
+)
+
+
+def write_mirror():
+    """Odd sums are mirrored: every epoch turns all answers round."""
+
+    def mirror(first, epoch):
+        return (first + epoch) % 2 == 1
+
+    return mirror
+
+
+mirror = Exercise(
+    "mirror",
+    "Mirror in turn",
+    ["alternating augmentation", "boolean arrays"],
+    judge_mirror,
+    write_mirror,
+    "Adding the epoch turns every answer round from one epoch to the next; the remainder of a"
+    " division by 2 says whether a number is odd.",
+    [
+        "In epoch 0 the answer is first itself. What is it in epoch 1, and in epoch 2?",
+        "Even epochs repeat first, odd epochs turn it round: is first + epoch even or odd?",
+        "(first + epoch) % 2 == 1",
     ],
 )

@@ -42,7 +42,8 @@ def test_first_ranges_can_be_searched(name, value):
 
 
 def test_choices_come_from_the_field():
-    assert range_control("optimizer", "sgd").options == ("adam", "adamw", "sgd", "rmsprop")
+    optimizers = ("adam", "adamw", "sgd", "rmsprop", "muon")
+    assert range_control("optimizer", "sgd").options == optimizers
     filters = range_control("filters", (5,))
     assert (5,) in filters.value
     assert range_control("dense_units", ()).options[0] == ("none", ())
