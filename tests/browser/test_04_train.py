@@ -100,6 +100,7 @@ def test_train_live(open_notebook):
     # Stop midway, by keyboard, within a second.
     set_slider(notebook, widget, "learning rate", "ArrowRight", 2)
     set_slider(notebook, widget, "epochs", "ArrowRight", 14)
+    set_slider(notebook, widget, "filters in block 2", "ArrowRight", 3)  # not done before the end
     known = set(statuses(notebook))
     press(widget, "Start")
     wait_for_words(notebook, widget, r"epoch ([2-9]|1\d) of 20")
@@ -159,7 +160,7 @@ def test_train_live(open_notebook):
     for number in (1, 2, 3):
         notebook.drag(notebook.slider(widget, f"units in layer {number}"), 1.0)
     press(widget, "Start")
-    widget.get_by_role("alert").get_by_text("not a number").wait_for(timeout=400 * SECOND)
+    widget.get_by_role("alert").get_by_text("not a number").wait_for(timeout=900 * SECOND)
     assert "failed" in wait_for_rows(notebook, widget, 4)[3]
     notebook.shoot("04-live-failed", widget)
     press(widget, "Reset values")
@@ -189,6 +190,7 @@ def test_train_live(open_notebook):
     widget = notebook.live(TITLE)
     set_slider(notebook, widget, "learning rate", "ArrowLeft", 1)
     set_slider(notebook, widget, "epochs", "ArrowRight", 14)
+    set_slider(notebook, widget, "filters in block 2", "ArrowRight", 3)  # not done before the end
     known = set(statuses(notebook))
     press(widget, "Start")
     wait_for_words(notebook, widget, r"epoch \d+ of 20")
