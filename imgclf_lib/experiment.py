@@ -61,7 +61,8 @@ class Experiment:
     erase: float = _field(0.0, "random erased square, its side as a fraction", 0.0, 0.5)
     # Architecture
     stem: Literal["none", "whitened"] = _field(
-        "none", "whitened: a fixed first layer that makes 2 x 2 patches of pixels uncorrelated"
+        "none",
+        "whitened: a fixed first layer that makes 2 x 2 patches uncorrelated (scaling standardize)",
     )
     filters: tuple[int, ...] = _field((32, 64), "filters of each convolution block", 1, 4096)
     convolutions: int = _field(1, "convolutions in each block", 1, 8)
