@@ -159,13 +159,13 @@ def test_reset_and_clear(start):
 
 
 def test_a_failed_trial_is_shown_and_is_a_row(start):
-    widget = LiveTraining(start.replace(normalization="none"))
+    # With relu all units may fall silent before the numbers overflow.
+    widget = LiveTraining(start.replace(normalization="none", activation="leaky_relu"))
     widget.controls.set(
         start.replace(optimizer="sgd", learning_rate=1.0, dense_units=(512,) * 4, shift=0.0)
     )
     train_one(widget)
-    if widget.trial.status != "failed":
-        pytest.skip("this backend's numbers stay finite")
+    assert widget.trial.status == "failed"
     assert "not a number" in widget.problem.value
     assert "Traceback" not in widget.problem.value
     assert "failed" in widget.table.value
