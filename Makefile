@@ -50,14 +50,17 @@ pictures: env
 .venv/ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/python -m uv pip install --require-hashes --requirement requirements.lock
+	# Compiled once, and not in every kernel: some systems never keep what Python compiles.
+	$(BIN)/python -m uv pip install --compile-bytecode --require-hashes \
+	    --requirement requirements.lock
 	$(BIN)/python -m uv pip install --no-deps --editable .
 	touch $@
 
 .venv-torch/ready: requirements.lock pyproject.toml
 	test -x $(TORCH)/python || $(PYTHON) -m venv .venv-torch
 	$(TORCH)/python -m pip install --quiet --disable-pip-version-check uv torch==2.13.0
-	$(TORCH)/python -m uv pip install --constraint requirements.lock --editable '.[torch,test]'
+	$(TORCH)/python -m uv pip install --compile-bytecode --constraint requirements.lock \
+	    --editable '.[torch,test]'
 	# The original of EfficientNet-Lite0, which our port is compared with.
 	$(TORCH)/python -m uv pip install --no-deps efficientnet-lite-pytorch==0.1.0
 	touch $@

@@ -62,6 +62,8 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
         else keras.losses.SparseCategoricalCrossentropy()
     )
     model.compile(optimizer, loss, metrics=["accuracy"])
+    # A step that first makes the optimiser's variables would be traced a second time without them.
+    optimizer.build(model.trainable_variables)
 
 
 def make_batches(
