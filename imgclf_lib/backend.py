@@ -3,14 +3,19 @@
 import importlib.util
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from imgclf_lib.errors import InputError
 
 BACKENDS = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}  # module: extra to install
+PROCESSOR = Path("/proc/cpuinfo")  # of Linux; elsewhere nothing is known
 
 
 def load_keras(backend: str = "auto") -> ModuleType:
@@ -87,6 +92,58 @@ def list_devices(kind: str = "") -> list[str]:
     count = torch.cuda.device_count() or int(torch.backends.mps.is_available())
     devices = ["cpu:0", *(f"gpu:{number}" for number in range(count))]
     return [device for device in devices if device.startswith(kind)]
+
+
+def number_format(precision: str) -> str:
+    """The number format that the field ``precision`` of an experiment means on this machine.
+
+    Args:
+        precision: ``auto`` (``bfloat16`` on a GPU that multiplies it, else ``float32``),
+            ``fastest`` (the same, and ``bfloat16`` on a processor that multiplies it), or a
+            number format.
+
+    Returns:
+        ``float32``, ``bfloat16`` or ``float16``.
+    """
+    if precision not in ("auto", "fastest"):
+        return precision
+    half = _gpu_multiplies_bfloat16() or (precision == "fastest" and _cpu_multiplies_bfloat16())
+    return "bfloat16" if half else "float32"
+
+
+def dtype_policy(precision: str) -> Any:
+    """What tells layers to compute in a number format; their weights stay ``float32``.
+
+    Args:
+        precision: As for ``number_format``.
+
+    Returns:
+        A ``keras.DTypePolicy``.
+    """
+    chosen = number_format(precision)
+    return load_keras().DTypePolicy(chosen if chosen == "float32" else f"mixed_{chosen}")
+
+
+@cache
+def _gpu_multiplies_bfloat16() -> bool:
+    keras = load_keras()
+    if not list_devices("gpu"):
+        return False
+    if keras.backend.backend() == "tensorflow":
+        config = sys.modules["tensorflow"].config
+        details = map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
+        return all(each.get("compute_capability", (0, 0)) >= (8, 0) for each in details)
+    if keras.backend.backend() == "torch":
+        cuda = sys.modules["torch"].cuda
+        return bool(cuda.is_available() and cuda.is_bf16_supported(including_emulation=False))
+    return False
+
+
+@cache
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for it; without them it is several times slower."""
+    text = PROCESSOR.read_text(errors="replace") if PROCESSOR.is_file() else ""
+    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", text))
 
 
 def _choose(backend: str) -> str:

@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgclf_lib.backend import load_keras
+from imgclf_lib.backend import dtype_policy, load_keras
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.preprocess import PATCH, PixelStatistics
 
 if TYPE_CHECKING:
     import keras
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 SMALLEST_MAP = 2  # a feature map of fewer pixels a side is not halved again
 SMALLEST_VARIANCE = 5e-4  # added, so that directions without variation are not blown up
 # Share of the averages of batch normalisation that a step keeps. Keras's own 0.99 still remembers
@@ -56,7 +55,7 @@ def add_stem(
         ``(batch, height - 1, width - 1, 8 * channels)``.
     """
     keras = load_keras()
-    policy = keras.DTypePolicy(PRECISIONS[experiment.precision])
+    policy = dtype_policy(experiment.precision)
     filters = whitening_filters(statistics)
     stem = keras.layers.Conv2D(
         filters.shape[-1], PATCH, use_bias=False, trainable=False, name="whitening", dtype=policy
@@ -82,7 +81,7 @@ def add_block(
         are.
     """
     keras = load_keras()
-    layers, policy = keras.layers, keras.DTypePolicy(PRECISIONS[experiment.precision])
+    layers, policy = keras.layers, dtype_policy(experiment.precision)
     halve = min(values.shape[1:3]) >= 2 * SMALLEST_MAP
     halving = 1 if experiment.pooling_place == "first" else experiment.convolutions
     kinds = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
@@ -113,7 +112,7 @@ def add_block(
 
 def _normalization(experiment: Experiment, name: str, filters: int) -> "keras.Layer":
     keras = load_keras()
-    options = {"name": name, "dtype": keras.DTypePolicy(PRECISIONS[experiment.precision])}
+    options = {"name": name, "dtype": dtype_policy(experiment.precision)}
     if experiment.normalization == "batch":
         return keras.layers.BatchNormalization(momentum=BATCH_MOMENTUM, **options)
     if experiment.normalization == "layer":

@@ -123,8 +123,10 @@ class Experiment:
         "no", "yes: the finished model averages its answers to an image and to its mirror image"
     )
     seed: int = _field(0, "seed of weights, shuffling, dropout and augmentation", 0, 2**31 - 1)
-    precision: Literal["float32", "bfloat16", "float16"] = _field(
-        "float32", "number format of the computation; weights stay float32"
+    precision: Literal["auto", "fastest", "float32", "bfloat16", "float16"] = _field(
+        "auto",
+        "number format of the computation: auto is bfloat16 on a GPU, else float32; fastest is"
+        " bfloat16 also on a processor that multiplies it; weights stay float32",
     )
     backend: Literal["auto", "tensorflow", "torch", "jax"] = _field(
         "auto", "Keras backend; auto takes the first one installed"

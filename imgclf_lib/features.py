@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from imgclf_lib.backbones import weights_digest
-from imgclf_lib.backend import load_keras
+from imgclf_lib.backend import load_keras, number_format
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -78,7 +78,7 @@ def cached_features(
         "data_fingerprint": data.fingerprint,
         "backbone": experiment.backbone,
         "weights": weights_digest(model.get_layer("backbone")),
-        "precision": experiment.precision,
+        "precision": number_format(experiment.precision),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.backend import load_keras
+from imgclf_lib.backend import load_keras, number_format
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model
@@ -53,7 +53,7 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
     optimizer = kind(rate, **options)
     if experiment.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    if experiment.precision == "float16":
+    if number_format(experiment.precision) == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     # Sparse labels are enough for plain cross-entropy; smoothing needs whole distributions.
     loss = (

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.backbones import add_backbone
-from imgclf_lib.backend import load_keras
-from imgclf_lib.convolutions import PRECISIONS, add_block, add_stem, begin_with_identity
+from imgclf_lib.backend import dtype_policy, load_keras
+from imgclf_lib.convolutions import add_block, add_stem, begin_with_identity
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.preprocess import PATCH, PixelStatistics, augmentation_layers, scaling_layer
 
@@ -46,7 +46,7 @@ def build_model(
     if statistics is None:
         statistics = PixelStatistics(np.zeros(image_shape[-1]), np.ones(image_shape[-1]))
     keras.utils.set_random_seed(experiment.seed)
-    policy = keras.DTypePolicy(PRECISIONS[experiment.precision])
+    policy = dtype_policy(experiment.precision)
 
     inputs = values = keras.Input(image_shape, name="pixels")
     for layer in augmentation_layers(experiment):
@@ -108,7 +108,7 @@ def build_head(experiment: Experiment, features: int, classes: int) -> "keras.Mo
 def _add_head(experiment: Experiment, values, classes: int):
     """Hidden dense layers, dropout, and the softmax."""
     keras = load_keras()
-    layers, policy = keras.layers, keras.DTypePolicy(PRECISIONS[experiment.precision])
+    layers, policy = keras.layers, dtype_policy(experiment.precision)
     for number, units in enumerate(experiment.dense_units, 1):
         if experiment.dropout:
             values = layers.Dropout(

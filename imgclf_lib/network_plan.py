@@ -108,7 +108,7 @@ def training_memory(plan: pd.DataFrame, experiment: Experiment) -> Memory:
     learnt = held - int(collected + fixed)  # averages are collected, a whitened stem is computed
     # Flatten only reads the same numbers in another shape.
     values = sum(math.prod(shape) for shape in plan.loc[plan["kind"] != "Flatten", "output"])
-    width = 4 if experiment.precision == "float32" else 2
+    width = 2 if experiment.precision in ("bfloat16", "float16") else 4  # at most
     return Memory(
         weights=4 * held,
         gradients=4 * learnt,

@@ -25,6 +25,7 @@ FAST: dict[str, Any] = {
     "batch_size": 256,
     "epochs": 4,
     "test_time_flip": "yes",
+    "precision": "fastest",
 }
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -23,7 +23,7 @@ import pandas as pd
 
 from imgclf_lib import __version__
 from imgclf_lib.backbones import weights_key
-from imgclf_lib.backend import backend_name, list_devices, load_keras
+from imgclf_lib.backend import backend_name, list_devices, load_keras, number_format
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -206,6 +206,7 @@ def environment(experiment: Experiment, data: ImageData) -> dict[str, Any]:
         "packages": versions,
         "backend": keras.backend.backend(),
         "devices": list_devices(),
+        "precision": number_format(experiment.precision),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "git_commit": _git_commit(),

@@ -91,3 +91,39 @@ def test_loading_is_quiet():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == (f"{LOADED}\n", "later\n")
+
+
+def test_number_formats_that_are_named_stay(monkeypatch):
+    monkeypatch.setattr(backend, "_gpu_multiplies_bfloat16", lambda: True)
+    for name in ("float32", "bfloat16", "float16"):
+        assert backend.number_format(name) == name
+
+
+@pytest.mark.parametrize(
+    ("gpu", "flags", "auto", "fastest"),
+    [
+        (False, "avx2 avx512f avx512_vnni", "float32", "float32"),
+        (False, "avx2 avx512f avx512_bf16", "float32", "bfloat16"),
+        (False, "avx2 amx_bf16 amx_int8", "float32", "bfloat16"),
+        (False, None, "float32", "float32"),
+        (True, "avx2", "bfloat16", "bfloat16"),
+    ],
+)
+def test_the_number_format_of_a_machine(gpu, flags, auto, fastest, tmp_path, monkeypatch):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t: fpu {flags}\n")
+    monkeypatch.setattr(backend, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(backend, "_gpu_multiplies_bfloat16", lambda: gpu)
+    backend._cpu_multiplies_bfloat16.cache_clear()
+    try:
+        assert backend.number_format("auto") == auto
+        assert backend.number_format("fastest") == fastest
+    finally:
+        backend._cpu_multiplies_bfloat16.cache_clear()
+
+
+def test_without_a_gpu_layers_compute_in_float32():
+    if list_devices("gpu"):
+        pytest.skip("this machine has a GPU")
+    assert backend.dtype_policy("auto").compute_dtype == "float32"
+    assert backend.dtype_policy("float16").compute_dtype == "float16"
