@@ -33,6 +33,8 @@ bench: env
 	$(BIN)/python bench/tutorials.py
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/onednn.py
+	$(BIN)/python bench/course.py
+	test ! -d data/cifar10 || $(BIN)/python bench/decoding.py
 
 # Pin and hash every package again.
 lock: env

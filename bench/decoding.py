@@ -1,13 +1,15 @@
 """From a folder of images to batches: this project and Keras side by side in one run.
 
 Usage: python bench/decoding.py [--folder data/cifar10] [--image_size 32] [--rounds 3]
+    [--torch .venv-torch/bin/python]
 
 The contenders take turns, each in a process of its own: ours, theirs, ours, theirs, ... so that
 a machine that slows down slows both. Ours is ``imgclf_lib.data.load_data`` with an empty cache:
 every file is decoded, hashed, measured and checked, and all images are read once in batches.
-Theirs is ``keras.utils.image_dataset_from_directory`` on the same class folders and size, read
-once in batches of the same length; both without training. Each then reads everything a second
-time, as a later epoch does. Start-up (imports) is not counted.
+Theirs is ``keras.utils.image_dataset_from_directory`` on the same class folders and size, and a
+``DataLoader`` of PyTorch with a worker for each core, in which Pillow decodes; read once in batches
+of the same length, all without training. Each then reads everything a second time, as a later
+epoch does. Start-up (imports) is not counted.
 
 Memory is the greatest sum over the process and all its children, looked at every 0.1 seconds;
 of each the memory that it alone holds (USS), because pages of files and of libraries are shared.
@@ -36,6 +38,7 @@ from tqdm import tqdm
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 256
+PASSES = ("rate", "second")  # what is compared of the first and of the second pass
 HOW_TO_GET = """There is no folder {folder}. The JPEG copy of CIFAR-10 is a good one:
     mkdir -p data/cifar10 && tar -xJf cifar10-jpeg.tar.xz -C data/cifar10
 Any folder of class folders, or of train and test folders with class folders, will do."""
@@ -84,7 +87,37 @@ def theirs(folder: Path, size: int) -> dict[str, float]:
     return {"images": count, "first": first - started, "second": time.perf_counter() - first}
 
 
-CONTENDERS = {"ours": ours, "keras": theirs}
+class PillowFiles:
+    """Files as a data set of PyTorch: ``uint8`` arrays of shape ``(size, size, 3)``."""
+
+    def __init__(self, paths: list[Path], size: int) -> None:
+        self.paths, self.size = paths, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        from PIL import Image
+
+        with Image.open(self.paths[number]) as image:
+            return np.asarray(image.convert("RGB").resize((self.size, self.size)))
+
+
+def loader(folder: Path, size: int) -> dict[str, float]:
+    """A ``DataLoader`` of PyTorch decodes anew in every epoch."""
+    from torch.utils.data import DataLoader
+
+    started = time.perf_counter()
+    files = PillowFiles(sorted(path for path in folder.rglob("*") if path.is_file()), size)
+    batches = DataLoader(files, BATCH, num_workers=os.cpu_count() or 1, persistent_workers=True)
+    count = sum(len(images) for images in batches)
+    first = time.perf_counter()
+    for _ in batches:
+        pass
+    return {"images": count, "first": first - started, "second": time.perf_counter() - first}
+
+
+CONTENDERS = {"ours": ours, "keras": theirs, "torch": loader}
 
 
 @dataclass
@@ -95,6 +128,8 @@ class Arguments:
     """height and width, in pixels"""
     rounds: int = 3
     """how often each contender reads the folder"""
+    torch: Path = Path(".venv-torch/bin/python")
+    """a Python with PyTorch, as made by make test-torch"""
     only: str = ""
     """run one contender in this process and print its figures"""
 
@@ -106,8 +141,11 @@ def main() -> None:
     if given.only:
         print(json.dumps(measured(given.only, given.folder, given.image_size)))
         return
-    rows = []
-    for turn, name in tqdm([(n, name) for n in range(given.rounds) for name in CONTENDERS]):
+    rows, contenders = [], list(CONTENDERS)
+    if not given.torch.is_file():
+        print(f"PyTorch is left out: there is no {given.torch} (make test-torch)", file=sys.stderr)
+        contenders.remove("torch")
+    for turn, name in tqdm([(n, name) for n in range(given.rounds) for name in contenders]):
         rows.append({"contender": name, "round": turn, **in_a_process(name, given)})
     table = pd.DataFrame(rows)
     medians = table.groupby("contender")[["rate", "first", "second", "peak_mb"]].median()
@@ -119,8 +157,6 @@ def main() -> None:
         "versions": {name: version(name) for name in packages},
         "rounds": rows,
         "medians": medians.to_dict("index"),
-        "first_pass_ratio": medians["rate"]["ours"] / medians["rate"]["keras"],
-        "second_pass_ratio": medians["second"]["keras"] / medians["second"]["ours"],
         "ours_second_to_first": medians["first"]["ours"] / medians["second"]["ours"],
     }
     RESULTS.mkdir(exist_ok=True)
@@ -128,8 +164,10 @@ def main() -> None:
     print(report["machine"], report["versions"])
     columns = ["images", "rate", "first", "second", "peak_mb", "largest_process_mb"]
     print(table.groupby("contender")[columns].agg(["median", "min", "max"]).round(2).T.to_string())
-    print(f"images/s, ours / keras, first pass: {report['first_pass_ratio']:.2f}")
-    print(f"second pass, time of keras / time of ours: {report['second_pass_ratio']:.1f}")
+    for name in contenders[1:]:
+        rate, second = (medians[column]["ours"] / medians[column][name] for column in PASSES)
+        print(f"images/s, ours / {name}, first pass: {rate:.2f}")
+        print(f"second pass, time of {name} / time of ours: {1 / second:.1f}")
     print(f"first load of ours / its second pass: {report['ours_second_to_first']:.1f}")
 
 
@@ -138,7 +176,7 @@ def in_a_process(name: str, given: Arguments) -> dict[str, float]:
     words = ["--only", name, "--folder", str(given.folder), "--image_size", str(given.image_size)]
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
-            [sys.executable, __file__, *words],
+            [str(given.torch) if name == "torch" else sys.executable, __file__, *words],
             env={**os.environ, "IMGCLF_CACHE": cache, "TF_CPP_MIN_LOG_LEVEL": "2"},
             check=True,
             stdout=subprocess.PIPE,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from imgclf_lib.words import parse_words, print_json, value_of
 
+SMALL = 64  # height and width, in pixels, for which the preset fast is made
+
 
 def doctor(words: Sequence[str]) -> int:
     """Check this machine, one line for each thing.
@@ -81,6 +83,12 @@ def train(words: Sequence[str]) -> int:
             f"   validation accuracy {figures['val_accuracy']:.3f}"
             f"   {figures['epochs_run']} epochs in {figures['train_seconds']:.0f} s"
         )
+        if given.preset == "simple" and max(run.environment["image_shape"][:2]) <= SMALL:
+            print(
+                "These are small pictures: --preset fast may reach more in the same time. It"
+                " mirrors images, so it is not for letters or digits.",
+                file=sys.stderr,
+            )
     return 0
 
 

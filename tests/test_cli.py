@@ -111,6 +111,17 @@ def test_both_spellings_of_flags_and_presets(
         assert experiment["filters"] == []
 
 
+def test_small_pictures_are_told_of_the_fast_preset(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--data", str(images), *QUICK, "--epochs", "1", "--out", str(tmp_path)]
+    for more, told in (([], True), (["--json"], False), (["--preset", "linear"], False)):
+        assert main([*words[:-1], str(tmp_path / str(len(more))), *more]) == 0
+        shown = capsys.readouterr()
+        assert ("--preset fast" in shown.err) == told
+        assert "--preset fast" not in shown.out
+
+
 def test_a_broken_image_is_named_and_the_answer_is_no(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
