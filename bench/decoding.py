@@ -100,7 +100,7 @@ class PillowFiles:
         from PIL import Image
 
         with Image.open(self.paths[number]) as image:
-            return np.asarray(image.convert("RGB").resize((self.size, self.size)))
+            return np.array(image.convert("RGB").resize((self.size, self.size)))
 
 
 def loader(folder: Path, size: int) -> dict[str, float]:
