@@ -12,14 +12,14 @@ def test_transfer_learning(open_notebook):
 
     # By keyboard: more images; by menu: pixels; by mouse: another draw.
     notebook.press_arrow(notebook.slider(bench, "images a class"), "ArrowRight", 2)
-    notebook.wait_for_change(bench, before)
+    notebook.wait_for_change(bench, before, 120)
     before = notebook.picture(bench)
     bench.locator("select").select_option("pixels")
-    expect(text.filter(has_text="images, pixels:")).to_have_count(1, timeout=30_000)
-    notebook.wait_for_change(bench, before)
+    expect(text.filter(has_text="images, pixels:")).to_have_count(1, timeout=120_000)
+    notebook.wait_for_change(bench, before, 120)
     before = notebook.picture(bench)
     notebook.drag(notebook.slider(bench, "which images"), 0.5)
-    notebook.wait_for_change(bench, before)
+    notebook.wait_for_change(bench, before, 120)
     expect(text.filter(has_text="Learned and measured in")).to_have_count(1)
     notebook.shoot("09-bench", bench)
     bench.get_by_role("button", name="Clear").click()
