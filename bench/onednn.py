@@ -25,8 +25,9 @@ IMAGES = 4_000
 
 def measure() -> dict[str, float]:
     """Images a second in the second epoch, by network."""
+    from imgclf_lib.batches import Batches, feed
     from imgclf_lib.data import Split
-    from imgclf_lib.fitting import compile_model, make_batches
+    from imgclf_lib.fitting import compile_model
     from imgclf_lib.model import build_model
     from imgclf_lib.preprocess import pixel_statistics
     from imgclf_lib.presets import preset
@@ -46,10 +47,10 @@ def measure() -> dict[str, float]:
         split = Split("train", images, labels, np.arange(IMAGES))
         model = build_model(experiment, shape, 10, pixel_statistics(images[:500]))
         compile_model(model, experiment, 1_000)
-        batches = make_batches(split, experiment, 10, shuffle=True)
-        model.fit(batches, epochs=1, verbose=0)
+        batches = Batches(split, experiment, 10, shuffle=True)
+        model.fit(feed(batches), shuffle=False, verbose=0)
         started = time.perf_counter()
-        model.fit(batches, epochs=1, verbose=0)
+        model.fit(feed(batches), shuffle=False, verbose=0)
         speeds[name] = IMAGES / (time.perf_counter() - started)
     return speeds
 

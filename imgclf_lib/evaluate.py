@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_
 
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.errors import InputError
-from imgclf_lib.model import measuring_batch
+from imgclf_lib.model import predict_probabilities
 from imgclf_lib.runs import Run, write_json, write_table
 
 CALIBRATION_BINS = 15
@@ -73,34 +73,6 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
     write_json(run.folder / f"evaluation{other}.json", figures)
     write_table(run.folder / f"predictions{other}.csv", table)
     return Evaluation(figures, table, probabilities, images, run.class_names)
-
-
-def predict_probabilities(model: Any, images: np.ndarray) -> np.ndarray:
-    """Class probabilities of images.
-
-    Args:
-        model: Anything with a Keras-like ``predict``.
-        images: ``uint8`` array of shape ``(n, height, width, channels)``, 0 to 255.
-
-    Returns:
-        Array of shape ``(n, classes)``; rows add up to 1.
-
-    Raises:
-        InputError: If the model gives values that are not numbers.
-    """
-    batch_size = measuring_batch(images.shape[1:])
-    piece = 16 * batch_size  # read at a time, so that memory stays flat however many there are
-    parts = [
-        np.asarray(model.predict(images[start : start + piece], batch_size=batch_size, verbose=0))
-        for start in range(0, len(images), piece)
-    ]
-    probabilities = np.concatenate(parts)
-    if not np.isfinite(probabilities).all():
-        raise InputError(
-            "The model's probabilities are not numbers: its weights are damaged",
-            do="Train it again with a lower learning_rate",
-        )
-    return probabilities
 
 
 def measure(

@@ -1,17 +1,17 @@
-"""What ``fit`` needs: a compiled model, batches, and a learning rate."""
+"""What ``fit`` needs: a compiled model, and a learning rate."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from imgclf_lib.backend import load_keras, number_format
-from imgclf_lib.data import Split, load_data
+from imgclf_lib.batches import Batches
+from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model
 from imgclf_lib.muon import muon_class
-from imgclf_lib.preprocess import mirror_alternately, pixel_statistics
+from imgclf_lib.preprocess import pixel_statistics
 
 if TYPE_CHECKING:
     import keras
@@ -66,76 +66,6 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
     optimizer.build(model.trainable_variables)
 
 
-def make_batches(
-    split: Split, experiment: Experiment, classes: int, shuffle: bool, epoch: int = 0
-) -> Any:
-    """Batches that ``fit`` can read, taken from the array on disk as they are needed.
-
-    Args:
-        split: The images and labels.
-        experiment: Batch size, seed and label smoothing.
-        classes: Number of classes.
-        shuffle: Whether each epoch has a new order, chosen by the seed and the epoch.
-        epoch: First epoch, counted from 0.
-
-    Returns:
-        A ``keras.utils.PyDataset`` of ``(images, labels)``.
-    """
-    keras = load_keras(experiment.backend)
-    identity = np.eye(classes, dtype="float32")
-
-    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.epoch = epoch - 1
-            self.order = np.arange(len(split))
-            self.on_epoch_end()
-
-        def __len__(self) -> int:
-            return math.ceil(len(split) / experiment.batch_size)
-
-        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-            start = number * experiment.batch_size
-            rows = self.order[start : start + experiment.batch_size]
-            labels, images = split.labels[rows], split.images[rows]
-            if shuffle and experiment.flip == "alternate" and images.ndim == 4:
-                images = mirror_alternately(images, rows, experiment.seed, self.epoch)
-            return images, identity[labels] if experiment.label_smoothing else labels
-
-        def on_epoch_end(self) -> None:
-            self.epoch += 1
-            if shuffle:
-                generator = np.random.default_rng([experiment.seed, self.epoch])
-                self.order = generator.permutation(len(split))
-            if shuffle and experiment.sampling == "balanced":
-                self.order = balanced_order(split.labels, generator)
-
-    return Batches()
-
-
-def balanced_order(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """An order of images in which every class comes equally often.
-
-    Images of a small class come again and again, none of them twice before all came once; of a
-    large class some wait for another epoch.
-
-    Args:
-        labels: ``int64`` array of shape ``(n,)``.
-        generator: Source of chance.
-
-    Returns:
-        ``int64`` array of shape ``(n,)``: rows, in a random order.
-    """
-    classes = np.unique(labels)
-    turns = [len(each) for each in np.array_split(np.arange(len(labels)), len(classes))]
-    chosen = []
-    for label, turn in zip(classes, turns, strict=True):
-        rows = np.flatnonzero(labels == label)
-        rounds = [generator.permutation(rows) for _ in range(math.ceil(turn / len(rows)))]
-        chosen.append(np.concatenate([rows[:0], *rounds])[:turn])
-    return generator.permutation(np.concatenate(chosen))
-
-
 def learning_rate_range_test(
     experiment: Experiment, lowest: float = 1e-5, highest: float = 1.0, steps: int = 100
 ) -> pd.DataFrame:
@@ -160,12 +90,12 @@ def learning_rate_range_test(
         plain, data.image_shape, len(data.class_names), pixel_statistics(data.train.images)
     )
     compile_model(model, plain, steps)
-    batches = make_batches(data.train, plain, len(data.class_names), shuffle=True)
+    batches = Batches(data.train, plain, len(data.class_names), shuffle=True)
     rows = []
     for step, rate in enumerate(np.geomspace(lowest, highest, steps)):
         model.optimizer.learning_rate = rate
-        if step and step % len(batches) == 0:
-            batches.on_epoch_end()
+        if step % len(batches) == 0:
+            batches.begin(step // len(batches))
         result = model.train_on_batch(*batches[step % len(batches)], return_dict=True)
         model.reset_metrics()
         rows.append((rate, float(result["loss"])))

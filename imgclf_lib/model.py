@@ -1,6 +1,7 @@
 """Networks built from an experiment, and tables that describe them."""
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from imgclf_lib.backbones import add_backbone
 from imgclf_lib.backend import dtype_policy, load_keras
 from imgclf_lib.convolutions import add_block, add_stem, begin_with_identity
+from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.preprocess import PATCH, PixelStatistics, augmentation_layers, scaling_layer
 
@@ -131,12 +133,43 @@ def measuring_batch(image_shape: tuple[int, ...]) -> int:
     """How many images to predict at a time: many are faster, large images need memory.
 
     Args:
-        image_shape: Height, width and channels.
+        image_shape: Height, width and channels; or a number of features.
 
     Returns:
         512 up to 64 x 64 pixels, then fewer, at least 8.
     """
-    return int(np.clip(2**21 // (image_shape[0] * image_shape[1]), 8, 512))
+    return int(np.clip(2**21 // math.prod(image_shape[:2]), 8, 512))
+
+
+def predict_probabilities(model: Any, images: np.ndarray) -> np.ndarray:
+    """Class probabilities of images.
+
+    Args:
+        model: A Keras model, or anything else whose ``predict`` takes images.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``, 0 to 255.
+
+    Returns:
+        Array of shape ``(n, classes)``; rows add up to 1.
+
+    Raises:
+        InputError: If the model gives values that are not numbers.
+    """
+    # The pipeline that the ``predict`` of Keras makes costs more than it gives: see ``feed``.
+    answer = getattr(model, "predict_on_batch", model.predict)
+    many = measuring_batch(images.shape[1:])  # read at a time, so that memory stays flat
+    parts = []
+    for start in range(0, len(images), many):
+        some = images[start : start + many]
+        missing = many - len(some) if start else 0  # filled up: Keras compiles for one shape only
+        filled = np.concatenate([some, np.repeat(some[-1:], missing, axis=0)])
+        parts.append(np.asarray(answer(filled))[: len(some)])
+    probabilities = np.concatenate(parts)
+    if not np.isfinite(probabilities).all():
+        raise InputError(
+            "The model's probabilities are not numbers: its weights are damaged",
+            do="Train it again with a lower learning_rate",
+        )
+    return probabilities
 
 
 def layer_table(model: "keras.Model") -> pd.DataFrame:

@@ -13,7 +13,7 @@ from imgclf_lib.backend import backend_name, load_keras
 from imgclf_lib.data import ImageData, Split, load_data
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.model import add_test_time_flip, build_model, measuring_batch
+from imgclf_lib.model import add_test_time_flip, build_model, predict_probabilities
 from imgclf_lib.preprocess import pixel_statistics
 from imgclf_lib.recorder import Job, fit_phase
 from imgclf_lib.runs import (
@@ -179,8 +179,7 @@ def _train(
 
 
 def _accuracy(model: "keras.Model", split: Split) -> float:
-    many = measuring_batch(split.images.shape[1:])
-    predicted = model.predict(split.images, batch_size=many, verbose=0).argmax(1)
+    predicted = predict_probabilities(model, split.images).argmax(1)
     return float((predicted == split.labels).mean())
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from imgclf_lib.data import ImageData
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.features import cached_features, validation_split
-from imgclf_lib.model import build_head
+from imgclf_lib.model import build_head, predict_probabilities
 from imgclf_lib.preprocess import AUGMENTATIONS
 from imgclf_lib.recorder import Job, Recorder, fit_phase
 from imgclf_lib.runs import Run, atomic, load_model
@@ -119,7 +119,7 @@ def _train_head(
     if best is None:
         return recorder, None
     sample = features["train"].sample(LARGEST_SAMPLE)
-    predicted = best.predict(sample.images, batch_size=512, verbose=0).argmax(1)
+    predicted = predict_probabilities(best, sample.images).argmax(1)
     return recorder, float((predicted == sample.labels).mean())
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
-from imgclf_lib.evaluate import predict_probabilities
+from imgclf_lib.model import predict_probabilities
 from imgclf_lib.pixels import decode
 from imgclf_lib.predict import predict_files, predict_image
 

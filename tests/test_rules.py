@@ -48,7 +48,7 @@ ORDER = [
     "decoding",
     *("weight_files", "torch_files", "efficientnet_lite", "backbones"),
     *("cache_folders", "decoded_files", "cache", "data", "practice", "preprocess", "muon"),
-    *("convolutions", "model", "network_plan", "fitting", "runs", "recorder"),
+    *("convolutions", "model", "network_plan", "batches", "fitting", "runs", "recorder"),
     *("features", "transfer"),
     *("train", "trials"),
     "recipes",

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from imgclf_lib.backend import load_keras
-from imgclf_lib.data import ImageData, Split, load_data
+from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.evaluate import evaluate
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.fitting import compile_model, learning_rate_range_test, make_batches
+from imgclf_lib.fitting import compile_model, learning_rate_range_test
 from imgclf_lib.model import build_model
 from imgclf_lib.presets import preset
 from imgclf_lib.recorder import Recorder
@@ -447,52 +447,6 @@ def test_low_precision_trains(precision):
     )
 
 
-def numbered_split(count: int) -> Split:
-    images = np.arange(count, dtype="uint8").reshape(count, 1, 1, 1)
-    return Split("train", images, np.arange(count) % 3, np.arange(count).astype(object))
-
-
-def drawn(batches) -> list[int]:
-    return np.concatenate([batches[at][0].ravel() for at in range(len(batches))]).tolist()
-
-
-@pytest.mark.parametrize("count", [1, 9, 10, 11])
-def test_batches_hold_every_image_once(count):
-    batches = make_batches(numbered_split(count), Experiment(batch_size=5), 3, shuffle=True)
-    assert len(batches) == math.ceil(count / 5)
-    assert sorted(drawn(batches)) == list(range(count))
-    for at in range(len(batches)):
-        images, labels = batches[at]
-        assert images.dtype == np.uint8
-        np.testing.assert_array_equal(labels, images.ravel() % 3)
-
-
-def test_batches_without_shuffling_keep_the_order():
-    batches = make_batches(numbered_split(12), Experiment(batch_size=5), 3, shuffle=False)
-    batches.on_epoch_end()
-    assert drawn(batches) == list(range(12))
-
-
-def test_the_order_follows_seed_and_epoch_only():
-    def order(seed: int, epoch: int) -> list[int]:
-        experiment = Experiment(batch_size=5, seed=seed)
-        return drawn(make_batches(numbered_split(40), experiment, 3, shuffle=True, epoch=epoch))
-
-    assert order(0, 0) == order(0, 0)
-    assert order(0, 0) != order(1, 0)
-    assert order(0, 0) != order(0, 1)
-    batches = make_batches(numbered_split(40), Experiment(batch_size=5), 3, shuffle=True)
-    batches.on_epoch_end()
-    batches.on_epoch_end()
-    assert drawn(batches) == order(0, 2)
-
-
-def test_smoothing_needs_whole_distributions():
-    experiment = Experiment(batch_size=5, label_smoothing=0.1)
-    _, labels = make_batches(numbered_split(5), experiment, 4, shuffle=False)[0]
-    np.testing.assert_array_equal(labels, np.eye(4)[[0, 1, 2, 0, 1]])
-
-
 def test_range_test(linear):
     found = learning_rate_range_test(linear, 1e-5, 1e-3, steps=9)
     assert list(found) == ["learning_rate", "loss"]
@@ -508,29 +462,6 @@ def test_range_test_ends_where_the_loss_explodes(linear):
     loss = found["loss"].to_numpy()
     assert not loss[-1] <= 4 * loss.min()
     assert (loss[:-1] <= 4 * np.minimum.accumulate(loss[:-1])).all()
-
-
-def test_balanced_sampling_shows_every_class_equally_often(tiny, tmp_path, make_images):
-    folder = make_images(tmp_path / "skewed", {"rows": 60, "columns": 20, "blob": 6})
-    experiment = tiny.replace(data=str(folder), sampling="balanced", batch_size=7)
-    data = load_data(experiment)
-    batches = make_batches(data.train, experiment, 3, shuffle=True)
-    orders = []
-    for _ in range(3):
-        counts = np.bincount(np.concatenate([batches[n][1] for n in range(len(batches))]))
-        assert counts.sum() == len(data.train)
-        assert np.ptp(counts) <= 1
-        rare = batches.order[data.train.labels[batches.order] == 0]
-        times = np.unique(rare, return_counts=True)[1]
-        assert len(times) == (data.train.labels == 0).sum()
-        assert np.ptp(times) <= 1, "none twice more often than another"
-        orders.append(batches.order.tolist())
-        batches.on_epoch_end()
-    assert orders[0] != orders[1]
-    again = make_batches(data.train, experiment, 3, shuffle=True, epoch=2)
-    assert again.order.tolist() == orders[2]
-    plain = make_batches(data.val, experiment, 3, shuffle=False)
-    assert plain.order.tolist() == list(range(len(data.val)))
 
 
 def test_two_images_a_class_train_and_one_is_refused(tiny, tmp_path, make_images):

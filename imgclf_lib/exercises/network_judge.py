@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from imgclf_lib.backend import load_keras
+from imgclf_lib.batches import Batches, feed
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.exercises.exercise import Mistake
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fitting import compile_model
-from imgclf_lib.model import build_model
+from imgclf_lib.model import build_model, predict_probabilities
 from imgclf_lib.network_plan import plan_network
 from imgclf_lib.preprocess import pixel_statistics
 
@@ -104,7 +105,7 @@ def _check_model(answer: Any, shape: tuple[int, int, int], classes: int) -> Any:
 
 
 def _right(model: Any, val: Split) -> int:
-    chances = np.asarray(model.predict(np.asarray(val.images), verbose=0))
+    chances = predict_probabilities(model, val.images)
     if chances.min() < -1e-3 or not np.allclose(chances.sum(1), 1, atol=1e-2):
         raise Mistake("The model's outputs are no probabilities. Does it end with a softmax?")
     return int((chances.argmax(1) == val.labels).sum())
@@ -120,9 +121,12 @@ def _train(
     compile_model(model, design, passes * -(-len(train) // batch))
     if given is not None:
         model.optimizer.learning_rate = float(given.learning_rate)
-    images, best, end = np.asarray(train.images), 0, time.monotonic() + MOST_SECONDS
-    for _ in range(passes):
-        model.fit(images, train.labels, batch_size=batch, verbose=0)
+    design = design.replace(batch_size=batch)
+    batches = Batches(train, design, model.output_shape[-1], shuffle=True)
+    read, best, end = feed(batches), 0, time.monotonic() + MOST_SECONDS
+    for epoch in range(passes):
+        batches.begin(epoch)
+        model.fit(read, shuffle=False, verbose=0)
         best = max(best, _right(model, val))
         if best >= wanted or time.monotonic() > end:
             break

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from imgclf_lib.evaluate import predict_probabilities
 from imgclf_lib.exercises.exercise import Exercise, Mistake, number
 from imgclf_lib.exercises.prediction_judge import (
     judge_kept_accuracy,
     judge_nonsense,
     judge_softmax,
 )
+from imgclf_lib.model import predict_probabilities
 from imgclf_lib.runs import Run
 
 ROUNDING = 0.0021  # somebody adds up three numbers of three decimals
@@ -115,7 +115,7 @@ def find_first_change(run, photo):
     """
     import numpy as np
 
-    from imgclf_lib.evaluate import predict_probabilities
+    from imgclf_lib.model import predict_probabilities
 
     moved = [np.roll(photo, shift, axis=1) for shift in range(photo.shape[1])]
     answers = predict_probabilities(run.model, np.stack(moved)).argmax(axis=1)
@@ -206,7 +206,7 @@ def draw_nonsense(run, real):
     """
     import numpy as np
 
-    from imgclf_lib.evaluate import predict_probabilities
+    from imgclf_lib.model import predict_probabilities
 
     height, width, channels = run.environment["image_shape"]
     rng, best, surest = np.random.default_rng(0), np.zeros((height, width, channels), "uint8"), 0

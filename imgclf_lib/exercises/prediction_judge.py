@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from imgclf_lib.evaluate import predict_probabilities
 from imgclf_lib.exercises.exercise import Mistake, array, call, number
+from imgclf_lib.model import predict_probabilities
 from imgclf_lib.runs import Run
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from imgclf_lib.backend import load_keras
 from imgclf_lib.data import load_data
-from imgclf_lib.evaluate import predict_probabilities
 from imgclf_lib.exercises import predict as exercises
 from imgclf_lib.exercises.exercise import Mistake, Unanswered
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.model import predict_probabilities
 from imgclf_lib.train import train
 
 keras = load_keras()

@@ -1,0 +1,125 @@
+"""Batches of images: their order in each epoch, and how ``fit`` reads them."""
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.data import Split
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.preprocess import mirror_alternately
+
+PREPARED = 2  # batches that wait ready while a step computes
+
+
+class Batches:
+    """The batches of a split, taken from the array on disk as they are asked for.
+
+    Args:
+        split: The images and labels.
+        experiment: Batch size, seed, sampling, alternate mirroring and label smoothing.
+        classes: Number of classes.
+        shuffle: Whether each epoch has a new order, chosen by the seed and the epoch.
+        epoch: The epoch to begin with, counted from 0.
+    """
+
+    def __init__(
+        self, split: Split, experiment: Experiment, classes: int, shuffle: bool, epoch: int = 0
+    ) -> None:
+        self.split, self.experiment, self.shuffle = split, experiment, shuffle
+        self.identity = np.eye(classes, dtype="float32")
+        self.order = np.arange(len(split))
+        self.begin(epoch)
+
+    def begin(self, epoch: int) -> None:
+        """Put the images into the order of an epoch.
+
+        Args:
+            epoch: Counted from 0.
+        """
+        self.epoch = epoch
+        if self.shuffle:
+            generator = np.random.default_rng([self.experiment.seed, epoch])
+            self.order = generator.permutation(len(self.split))
+            if self.experiment.sampling == "balanced":
+                self.order = balanced_order(self.split.labels, generator)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.split) / self.experiment.batch_size)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """One batch: ``uint8`` images, and labels or whole distributions (label smoothing)."""
+        start = number * self.experiment.batch_size
+        rows = self.order[start : start + self.experiment.batch_size]
+        labels, images = self.split.labels[rows], self.split.images[rows]
+        if self.shuffle and self.experiment.flip == "alternate" and images.ndim == 4:
+            images = mirror_alternately(images, rows, self.experiment.seed, self.epoch)
+        return images, self.identity[labels] if self.experiment.label_smoothing else labels
+
+
+def feed(batches: Batches) -> Any:
+    """What ``fit`` and ``evaluate`` of Keras read, one batch ahead of the step.
+
+    On TensorFlow it is a pipeline of our own, because the one that Keras makes of a
+    ``PyDataset`` costs much time in TensorFlow 2.21: whoever lets go of a pipeline that tunes
+    itself waits, after each epoch, for nearly as long as the epoch took; and a generator in it
+    makes the C library give back memory after every use (M_TRIM_THRESHOLD), only to ask for it
+    again in the next step. This one neither tunes itself nor holds a generator.
+
+    Args:
+        batches: The batches. Their ``begin`` is the caller's to call before each epoch.
+
+    Returns:
+        A ``tf.data.Dataset`` on TensorFlow, else a ``keras.utils.PyDataset``.
+    """
+    keras = load_keras()
+    if keras.backend.backend() != "tensorflow":
+
+        class Feed(keras.utils.PyDataset):  # type: ignore[name-defined]
+            def __len__(self) -> int:
+                return len(batches)
+
+            def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+                return batches[number]
+
+        return Feed()
+    tensorflow = sys.modules["tensorflow"]  # nothing in Keras serves, see above
+    samples = batches[0]
+
+    def take(number: Any) -> tuple[Any, ...]:
+        kinds = [sample.dtype for sample in samples]
+        values = tensorflow.numpy_function(batches.__getitem__, [number], kinds)
+        return tuple(
+            tensorflow.ensure_shape(value, (None, *sample.shape[1:]))
+            for value, sample in zip(values, samples, strict=True)
+        )
+
+    options = tensorflow.data.Options()
+    options.autotune.enabled = False
+    numbers = tensorflow.data.Dataset.range(len(batches))
+    return numbers.map(take).prefetch(PREPARED).with_options(options)
+
+
+def balanced_order(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """An order of images in which every class comes equally often.
+
+    Images of a small class come again and again, none of them twice before all came once; of a
+    large class some wait for another epoch.
+
+    Args:
+        labels: ``int64`` array of shape ``(n,)``.
+        generator: Source of chance.
+
+    Returns:
+        ``int64`` array of shape ``(n,)``: rows, in a random order.
+    """
+    classes = np.unique(labels)
+    turns = [len(each) for each in np.array_split(np.arange(len(labels)), len(classes))]
+    chosen = []
+    for label, turn in zip(classes, turns, strict=True):
+        rows = np.flatnonzero(labels == label)
+        rounds = [generator.permutation(rows) for _ in range(math.ceil(turn / len(rows)))]
+        chosen.append(np.concatenate([rows[:0], *rounds])[:turn])
+    return generator.permutation(np.concatenate(chosen))

@@ -1,0 +1,153 @@
+"""Batches: their order, and what Keras reads of them."""
+
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.batches import Batches, feed
+from imgclf_lib.data import Split, load_data
+from imgclf_lib.experiment import Experiment
+
+keras = load_keras()
+
+
+def numbered_split(count: int) -> Split:
+    images = np.arange(count, dtype="uint8").reshape(count, 1, 1, 1)
+    return Split("train", images, np.arange(count) % 3, np.arange(count).astype(object))
+
+
+def drawn(batches) -> list[int]:
+    return np.concatenate([batches[at][0].ravel() for at in range(len(batches))]).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11])
+def test_batches_hold_every_image_once(count):
+    batches = Batches(numbered_split(count), Experiment(batch_size=5), 3, shuffle=True)
+    assert len(batches) == math.ceil(count / 5)
+    assert sorted(drawn(batches)) == list(range(count))
+    for at in range(len(batches)):
+        images, labels = batches[at]
+        assert images.dtype == np.uint8
+        np.testing.assert_array_equal(labels, images.ravel() % 3)
+
+
+def test_batches_without_shuffling_keep_the_order():
+    batches = Batches(numbered_split(12), Experiment(batch_size=5), 3, shuffle=False)
+    batches.begin(1)
+    assert drawn(batches) == list(range(12))
+
+
+def test_the_order_follows_seed_and_epoch_only():
+    def order(seed: int, epoch: int) -> list[int]:
+        experiment = Experiment(batch_size=5, seed=seed)
+        return drawn(Batches(numbered_split(40), experiment, 3, shuffle=True, epoch=epoch))
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(1, 0)
+    assert order(0, 0) != order(0, 1)
+    batches = Batches(numbered_split(40), Experiment(batch_size=5), 3, shuffle=True)
+    batches.begin(2)
+    assert drawn(batches) == order(0, 2)
+
+
+def test_smoothing_needs_whole_distributions():
+    experiment = Experiment(batch_size=5, label_smoothing=0.1)
+    _, labels = Batches(numbered_split(5), experiment, 4, shuffle=False)[0]
+    np.testing.assert_array_equal(labels, np.eye(4)[[0, 1, 2, 0, 1]])
+
+
+def test_balanced_sampling_shows_every_class_equally_often(tiny, tmp_path, make_images):
+    folder = make_images(tmp_path / "skewed", {"rows": 60, "columns": 20, "blob": 6})
+    experiment = tiny.replace(data=str(folder), sampling="balanced", batch_size=7)
+    data = load_data(experiment)
+    batches = Batches(data.train, experiment, 3, shuffle=True)
+    orders = []
+    for epoch in range(3):
+        batches.begin(epoch)
+        counts = np.bincount(np.concatenate([batches[n][1] for n in range(len(batches))]))
+        assert counts.sum() == len(data.train)
+        assert np.ptp(counts) <= 1
+        rare = batches.order[data.train.labels[batches.order] == 0]
+        times = np.unique(rare, return_counts=True)[1]
+        assert len(times) == (data.train.labels == 0).sum()
+        assert np.ptp(times) <= 1, "none twice more often than another"
+        orders.append(batches.order.tolist())
+    assert orders[0] != orders[1]
+    again = Batches(data.train, experiment, 3, shuffle=True, epoch=2)
+    assert again.order.tolist() == orders[2]
+    plain = Batches(data.val, experiment, 3, shuffle=False)
+    assert plain.order.tolist() == list(range(len(data.val)))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_fit_reads_every_batch_in_order(smoothing):
+    """What ``fit`` is fed in each epoch are the batches as they are, the last one short."""
+    experiment = Experiment(batch_size=5, label_smoothing=smoothing, flip="alternate")
+    batches = Batches(numbered_split(12), experiment, 3, shuffle=True)
+    seen = []
+
+    class Listening(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, images):
+            return self.dense(keras.ops.cast(images[:, 0, 0], "float32"))
+
+        def train_step(self, *given):
+            images, labels = given[-1]
+            seen.append((np.asarray(images), np.asarray(labels)))
+            return {"loss": 0.0}
+
+    model = Listening()
+    model(np.zeros((1, 1, 1, 1), "uint8"))
+    model.compile(optimizer="sgd", loss="mse", run_eagerly=True)
+    read = feed(batches)
+    for epoch in range(2):
+        batches.begin(epoch)
+        model.fit(read, shuffle=False, verbose=0)
+        assert len(seen) == len(batches) == 3
+        for number, (images, labels) in enumerate(seen):
+            np.testing.assert_array_equal(images, batches[number][0])
+            np.testing.assert_array_equal(labels, batches[number][1])
+            assert images.dtype == np.uint8
+        seen.clear()
+
+
+FITTED = """
+import numpy as np
+from imgclf_lib.backend import load_keras
+keras = load_keras()
+from imgclf_lib.batches import Batches, feed
+from imgclf_lib.data import Split
+from imgclf_lib.experiment import Experiment
+images = np.zeros((8, 2, 2, 1), "uint8")
+batches = Batches(Split("train", images, np.arange(8) % 2, images), Experiment(), 2, shuffle=True)
+model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
+model.compile("sgd", "sparse_categorical_crossentropy")
+model.fit({read}, shuffle=False, verbose=0)
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's pipelines")
+def test_no_pipeline_of_ours_is_slow():
+    """It does not tune itself, and TensorFlow does not say that it makes memory slow."""
+    batches = Batches(numbered_split(12), Experiment(batch_size=5), 3, shuffle=True)
+    assert feed(batches).options().autotune.enabled is False
+    generator = "(images[at : at + 4], images[at : at + 4, 0, 0, 0]) for at in (0, 4)"
+    said = {}
+    for name, read in {"ours": "feed(batches)", "theirs": f"({generator})"}.items():
+        done = subprocess.run(
+            [sys.executable, "-c", FITTED.format(read=read)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"},
+        )
+        assert done.returncode == 0, done.stderr
+        said[name] = "M_TRIM_THRESHOLD" in done.stderr
+    assert said == {"ours": False, "theirs": True}
