@@ -162,8 +162,7 @@ class Brightness:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    def predict(self, images, batch_size, verbose):
-        assert verbose == 0
+    def predict(self, images):
         self.sizes.append(len(images))
         bright = images.mean((1, 2, 3)) / 255
         return np.stack([1 - bright, bright], 1)
@@ -175,7 +174,8 @@ def test_probabilities_in_pieces_are_in_order():
     found = predict_probabilities(model, images)
     np.testing.assert_allclose(found[:, 1], images.mean((1, 2, 3)) / 255)
     assert len(model.sizes) > 1
-    assert sum(model.sizes) == 9000
+    assert len(set(model.sizes)) == 1  # the last piece is filled up
+    assert sum(model.sizes) - 9000 < model.sizes[0]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

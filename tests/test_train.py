@@ -92,7 +92,8 @@ def test_classes_are_told_apart(seed, images, tmp_path):
     test = load_data(experiment).test
     right = run.model.predict(test.images, verbose=0).argmax(1) == test.labels
     assert right.mean() > 0.8
-    assert run.metrics["train_accuracy"] > 0.9
+    # Of the last epoch: the saved one is the first that was perfect on 9 validation images.
+    assert run.history["accuracy"].iloc[-1] > 0.9
 
 
 def test_the_run_folder(trained, tiny):
