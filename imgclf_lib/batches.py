@@ -2,7 +2,8 @@
 
 import math
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from imgclf_lib.backend import load_keras
 from imgclf_lib.data import Split
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.preprocess import mirror_alternately
+
+if TYPE_CHECKING:
+    import keras
 
 PREPARED = 2  # batches that wait ready while a step computes
 
@@ -22,16 +26,13 @@ class Batches:
         experiment: Batch size, seed, sampling, alternate mirroring and label smoothing.
         classes: Number of classes.
         shuffle: Whether each epoch has a new order, chosen by the seed and the epoch.
-        epoch: The epoch to begin with, counted from 0.
     """
 
-    def __init__(
-        self, split: Split, experiment: Experiment, classes: int, shuffle: bool, epoch: int = 0
-    ) -> None:
+    def __init__(self, split: Split, experiment: Experiment, classes: int, shuffle: bool) -> None:
         self.split, self.experiment, self.shuffle = split, experiment, shuffle
         self.identity = np.eye(classes, dtype="float32")
         self.order = np.arange(len(split))
-        self.begin(epoch)
+        self.begin(0)
 
     def begin(self, epoch: int) -> None:
         """Put the images into the order of an epoch.
@@ -69,7 +70,7 @@ def feed(batches: Batches) -> Any:
     again in the next step. This one neither tunes itself nor holds a generator.
 
     Args:
-        batches: The batches. Their ``begin`` is the caller's to call before each epoch.
+        batches: The batches; ``fit_batches`` puts them in order before each epoch.
 
     Returns:
         A ``tf.data.Dataset`` on TensorFlow, else a ``keras.utils.PyDataset``.
@@ -100,6 +101,23 @@ def feed(batches: Batches) -> Any:
     options.autotune.enabled = False
     numbers = tensorflow.data.Dataset.range(len(batches))
     return numbers.map(take).prefetch(PREPARED).with_options(options)
+
+
+def fit_batches(
+    model: "keras.Model", batches: Batches, callbacks: Iterable[Any] = (), **options: Any
+) -> None:
+    """Call the ``fit`` of Keras, quietly; each epoch sees the batches in its own order.
+
+    Args:
+        model: A compiled model.
+        batches: What it learns from.
+        callbacks: ``keras.callbacks.Callback`` objects.
+        options: Other arguments of ``fit``, such as ``epochs``.
+    """
+    order = load_keras().callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: batches.begin(epoch)
+    )
+    model.fit(feed(batches), callbacks=[order, *callbacks], shuffle=False, verbose=0, **options)
 
 
 def balanced_order(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:

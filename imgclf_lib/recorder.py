@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.backend import load_keras
-from imgclf_lib.batches import Batches, feed
+from imgclf_lib.batches import Batches, feed, fit_batches
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fitting import compile_model
@@ -191,27 +191,18 @@ def fit_phase(
     balanced = experiment.class_weights == "balanced"
     # Where nothing is learned, larger batches give the same figures faster.
     measuring = experiment.replace(batch_size=max(experiment.batch_size, many))
-    batches = Batches(train, experiment, classes, shuffle=True, epoch=done)
-    order = load_keras().callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: batches.begin(epoch)
-    )
+    batches = Batches(train, experiment, classes, shuffle=True)
     try:
         if done < last_epoch and not recorder.out_of_patience():
             with _noting_interrupts(recorder.interrupts):
-                model.fit(
-                    feed(batches),
+                fit_batches(
+                    model,
+                    batches,
+                    [*_averaging(model, checkpoint), recorder.callback(), *job.callbacks],
                     validation_data=feed(Batches(val, measuring, classes, shuffle=False)),
                     epochs=last_epoch,
                     initial_epoch=done,
                     class_weight=class_weights(train.labels, classes) if balanced else None,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[
-                        order,
-                        *_averaging(model, checkpoint),
-                        recorder.callback(),
-                        *job.callbacks,
-                    ],
                 )
     finally:
         recorder.close()

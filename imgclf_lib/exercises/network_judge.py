@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from imgclf_lib.backend import load_keras
-from imgclf_lib.batches import Batches, feed
+from imgclf_lib.batches import Batches, fit_batches
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.exercises.exercise import Mistake
 from imgclf_lib.experiment import Experiment
@@ -123,10 +123,9 @@ def _train(
         model.optimizer.learning_rate = float(given.learning_rate)
     design = design.replace(batch_size=batch)
     batches = Batches(train, design, model.output_shape[-1], shuffle=True)
-    read, best, end = feed(batches), 0, time.monotonic() + MOST_SECONDS
+    best, end = 0, time.monotonic() + MOST_SECONDS
     for epoch in range(passes):
-        batches.begin(epoch)
-        model.fit(read, shuffle=False, verbose=0)
+        fit_batches(model, batches, initial_epoch=epoch, epochs=epoch + 1)
         best = max(best, _right(model, val))
         if best >= wanted or time.monotonic() > end:
             break

@@ -64,7 +64,8 @@ def test_tune(open_notebook):
     stop.click()
     expect(text.filter(has_text="Stopped:")).to_have_count(1)
     expect(stop).to_be_disabled()
-    assert time.monotonic() - pressed < 3  # a second on a machine that does nothing else
+    # A second, but for a trial that is just being built: that takes seconds on a slow machine.
+    assert time.monotonic() - pressed < 15
     expect(rows.first).to_contain_text("stopped")
     notebook.shoot("07-stopped", tuner)
 
