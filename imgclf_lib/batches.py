@@ -108,11 +108,12 @@ def fit_batches(
 ) -> None:
     """Call the ``fit`` of Keras, quietly; each epoch sees the batches in its own order.
 
+    Other arguments, such as ``epochs``, go to ``fit`` as they are.
+
     Args:
         model: A compiled model.
         batches: What it learns from.
         callbacks: ``keras.callbacks.Callback`` objects.
-        options: Other arguments of ``fit``, such as ``epochs``.
     """
     order = load_keras().callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: batches.begin(epoch)
