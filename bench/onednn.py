@@ -47,7 +47,7 @@ def measure() -> dict[str, float]:
         split = Split("train", images, labels, np.arange(IMAGES))
         model = build_model(experiment, shape, 10, pixel_statistics(images[:500]))
         compile_model(model, experiment, 1_000)
-        batches = Batches(split, experiment, 10, shuffle=True)
+        batches = Batches(split, experiment, 10, training=True)
         fit_batches(model, batches)
         started = time.perf_counter()
         fit_batches(model, batches)

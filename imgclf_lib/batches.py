@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgclf_lib.augmentation import move_pixels
 from imgclf_lib.backend import load_keras
 from imgclf_lib.data import Split
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.preprocess import mirror_alternately
 
 if TYPE_CHECKING:
     import keras
@@ -23,13 +23,14 @@ class Batches:
 
     Args:
         split: The images and labels.
-        experiment: Batch size, seed, sampling, alternate mirroring and label smoothing.
+        experiment: Batch size, seed, sampling, label smoothing, and what ``move_pixels`` reads.
         classes: Number of classes.
-        shuffle: Whether each epoch has a new order, chosen by the seed and the epoch.
+        training: Whether each epoch has a new order, chosen by the seed and the epoch, and
+            augmented images; else they come as they are.
     """
 
-    def __init__(self, split: Split, experiment: Experiment, classes: int, shuffle: bool) -> None:
-        self.split, self.experiment, self.shuffle = split, experiment, shuffle
+    def __init__(self, split: Split, experiment: Experiment, classes: int, training: bool) -> None:
+        self.split, self.experiment, self.training = split, experiment, training
         self.identity = np.eye(classes, dtype="float32")
         self.order = np.arange(len(split))
         self.begin(0)
@@ -41,7 +42,7 @@ class Batches:
             epoch: Counted from 0.
         """
         self.epoch = epoch
-        if self.shuffle:
+        if self.training:
             generator = np.random.default_rng([self.experiment.seed, epoch])
             self.order = generator.permutation(len(self.split))
             if self.experiment.sampling == "balanced":
@@ -55,8 +56,8 @@ class Batches:
         start = number * self.experiment.batch_size
         rows = self.order[start : start + self.experiment.batch_size]
         labels, images = self.split.labels[rows], self.split.images[rows]
-        if self.shuffle and self.experiment.flip == "alternate" and images.ndim == 4:
-            images = mirror_alternately(images, rows, self.experiment.seed, self.epoch)
+        if self.training and images.ndim == 4:  # features of a backbone have 2
+            images = move_pixels(images, self.experiment, rows, self.epoch, number)
         return images, self.identity[labels] if self.experiment.label_smoothing else labels
 
 

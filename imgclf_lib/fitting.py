@@ -90,7 +90,7 @@ def learning_rate_range_test(
         plain, data.image_shape, len(data.class_names), pixel_statistics(data.train.images)
     )
     compile_model(model, plain, steps)
-    batches = Batches(data.train, plain, len(data.class_names), shuffle=True)
+    batches = Batches(data.train, plain, len(data.class_names), training=True)
     rows = []
     for step, rate in enumerate(np.geomspace(lowest, highest, steps)):
         model.optimizer.learning_rate = rate

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from imgclf_lib.augmentation import augmentation_layers
 from imgclf_lib.backbones import add_backbone
 from imgclf_lib.backend import dtype_policy, load_keras
 from imgclf_lib.convolutions import add_block, add_stem, begin_with_identity
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.preprocess import PATCH, PixelStatistics, augmentation_layers, scaling_layer
+from imgclf_lib.preprocess import PATCH, PixelStatistics, scaling_layer
 
 if TYPE_CHECKING:
     import keras

@@ -1,10 +1,9 @@
-"""Normalisation and augmentation, as Keras layers that become part of the model.
+"""Normalisation, as a Keras layer that becomes part of the model, and weights of classes.
 
-Because the layers are inside the saved model, training, evaluation and prediction cannot differ
-in them: every model takes ``uint8`` pixels, 0 to 255.
+Because the layer is inside the saved model, training, evaluation and prediction cannot differ in
+it: every model takes ``uint8`` pixels, 0 to 255.
 """
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,9 +13,6 @@ from imgclf_lib.experiment import Experiment
 
 if TYPE_CHECKING:
     import keras
-
-AUGMENTATIONS = ("flip", "shift", "rotate", "zoom", "brightness", "contrast", "erase")
-
 
 PATCH = 2  # height and width of the patches that a whitened stem looks at, in pixels
 MOST_PATCHES = 400_000
@@ -91,123 +87,6 @@ def scaling_layer(experiment: Experiment, statistics: PixelStatistics) -> "keras
         return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="scaling")
     scale_by = 1 / 255 if experiment.scaling == "unit" else 1.0
     return keras.layers.Rescaling(scale_by, name="scaling")
-
-
-def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
-    """The layers that change images at random while training, and do nothing afterwards.
-
-    Args:
-        experiment: Its ``flip``, ``shift``, ``rotate``, ``zoom``, ``brightness``, ``contrast``
-            and ``erase`` say which, and how strongly; its ``seed`` makes them repeatable.
-
-    Returns:
-        Keras layers for pixels of 0..255; an empty list if nothing is asked for. Alternate
-        mirroring is not among them: it needs to know the epoch, and is done with the batches.
-    """
-    layers = load_keras().layers
-    # PyTorch takes seeds of 31 bits.
-    seeds = ((experiment.seed + number) % 2**31 for number in range(1, 9))
-    chosen = []
-    if experiment.flip in ("horizontal", "both"):
-        chosen.append(layers.RandomFlip("horizontal", seed=next(seeds), name="flip"))
-    if experiment.flip == "both":  # a layer of its own: Keras would always flip both ways at once
-        chosen.append(layers.RandomFlip("vertical", seed=next(seeds), name="flip_vertical"))
-    if experiment.shift:
-        chosen.append(
-            layers.RandomTranslation(
-                experiment.shift,
-                experiment.shift,
-                fill_mode="nearest",
-                interpolation="nearest",  # by whole pixels: nothing is blurred
-                seed=next(seeds),
-                name="shift",
-            )
-        )
-    if experiment.rotate:
-        turn = experiment.rotate / 360
-        chosen.append(
-            layers.RandomRotation(turn, fill_mode="nearest", seed=next(seeds), name="rotate")
-        )
-    if experiment.zoom:
-        chosen.append(
-            layers.RandomZoom(experiment.zoom, fill_mode="nearest", seed=next(seeds), name="zoom")
-        )
-    if experiment.brightness:
-        chosen.append(
-            layers.RandomBrightness(experiment.brightness, seed=next(seeds), name="brightness")
-        )
-    if experiment.contrast:
-        chosen.append(
-            layers.RandomContrast(
-                (experiment.contrast, experiment.contrast),  # one number would only raise it
-                value_range=(0, 255),
-                seed=next(seeds),
-                name="contrast",
-            )
-        )
-    if experiment.erase:
-        side = experiment.erase**2
-        chosen.append(
-            layers.RandomErasing(
-                factor=(1.0, 1.0),  # one number would spare half of the images
-                scale=(side, side),
-                fill_value=127.0,
-                value_range=(0, 255),
-                seed=next(seeds),
-                name="erase",
-            )
-        )
-    return chosen
-
-
-def augment(images: np.ndarray, experiment: Experiment) -> np.ndarray:
-    """Images as the network may see them in training.
-
-    Args:
-        images: ``uint8`` array of shape ``(n, height, width, channels)``.
-        experiment: Its fields say which augmentation, its ``seed`` which throw of the dice.
-
-    Returns:
-        ``uint8`` array of the same shape, through layers made by ``augmentation_layers``.
-    """
-    keras = load_keras(experiment.backend)
-    if experiment.flip == "alternate":
-        images = mirror_alternately(images, np.arange(len(images)), experiment.seed, epoch=0)
-    pixels = images.astype("float32")
-    for place, name in enumerate(AUGMENTATIONS):
-        for number, layer in enumerate(_layers_of(name, getattr(experiment, name))):
-            generator = np.random.default_rng([experiment.seed, place, number])
-            for state in layer.variables:  # the random state is all there is
-                state.assign(generator.integers(0, 2**31, 2).astype("uint32"))
-            pixels = layer(pixels, training=True)
-    return keras.ops.convert_to_numpy(pixels).round().clip(0, 255).astype("uint8")
-
-
-def mirror_alternately(images: np.ndarray, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Mirror each image in every other epoch: each is seen both ways in two epochs.
-
-    From Jordan, "94% on CIFAR-10 in 3.29 Seconds" (2024). In which epoch an image begins is
-    random.
-
-    Args:
-        images: Array of shape ``(n, height, width, channels)``.
-        rows: ``int64`` array of shape ``(n,)``: numbers of the images in their data set.
-        seed: Source of chance.
-        epoch: Counted from 0.
-
-    Returns:
-        An array of the same shape.
-    """
-    chance = np.random.default_rng([seed, len(AUGMENTATIONS)]).integers(0, 2, max(rows) + 1)
-    mirrored = (chance[rows] + epoch) % 2 == 1
-    return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
-
-
-# TensorFlow never frees all memory of a Keras variable. A slider has few positions; their layers
-# are kept and used again.
-@lru_cache(maxsize=1024)
-def _layers_of(name: str, value: str | float) -> "list[keras.Layer]":
-    return augmentation_layers(Experiment().replace(**{name: value}))
 
 
 def class_weights(labels: np.ndarray, classes: int) -> dict[int, float]:

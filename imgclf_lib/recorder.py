@@ -191,7 +191,7 @@ def fit_phase(
     balanced = experiment.class_weights == "balanced"
     # Where nothing is learned, larger batches give the same figures faster.
     measuring = experiment.replace(batch_size=max(experiment.batch_size, many))
-    batches = Batches(train, experiment, classes, shuffle=True)
+    batches = Batches(train, experiment, classes, training=True)
     try:
         if done < last_epoch and not recorder.out_of_patience():
             with _noting_interrupts(recorder.interrupts):
@@ -199,7 +199,7 @@ def fit_phase(
                     model,
                     batches,
                     [*_averaging(model, checkpoint), recorder.callback(), *job.callbacks],
-                    validation_data=feed(Batches(val, measuring, classes, shuffle=False)),
+                    validation_data=feed(Batches(val, measuring, classes, training=False)),
                     epochs=last_epoch,
                     initial_epoch=done,
                     class_weight=class_weights(train.labels, classes) if balanced else None,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from imgclf_lib.augmentation import AUGMENTATIONS
 from imgclf_lib.data import ImageData
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.features import cached_features, validation_split
 from imgclf_lib.model import build_head, predict_probabilities
-from imgclf_lib.preprocess import AUGMENTATIONS
 from imgclf_lib.recorder import Job, Recorder, fit_phase
 from imgclf_lib.runs import Run, atomic, load_model
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from imgclf_lib.augmentation import move_pixels
 from imgclf_lib.backend import load_keras
 from imgclf_lib.batches import Batches, feed, fit_batches
 from imgclf_lib.data import Split, load_data
@@ -27,7 +28,7 @@ def drawn(batches) -> list[int]:
 
 @pytest.mark.parametrize("count", [1, 9, 10, 11])
 def test_batches_hold_every_image_once(count):
-    batches = Batches(numbered_split(count), Experiment(batch_size=5), 3, shuffle=True)
+    batches = Batches(numbered_split(count), Experiment(batch_size=5), 3, training=True)
     assert len(batches) == math.ceil(count / 5)
     assert sorted(drawn(batches)) == list(range(count))
     for at in range(len(batches)):
@@ -37,7 +38,7 @@ def test_batches_hold_every_image_once(count):
 
 
 def test_batches_without_shuffling_keep_the_order():
-    batches = Batches(numbered_split(12), Experiment(batch_size=5), 3, shuffle=False)
+    batches = Batches(numbered_split(12), Experiment(batch_size=5), 3, training=False)
     batches.begin(1)
     assert drawn(batches) == list(range(12))
 
@@ -45,20 +46,39 @@ def test_batches_without_shuffling_keep_the_order():
 def test_the_order_follows_seed_and_epoch_only():
     def order(seed: int, epoch: int) -> list[int]:
         experiment = Experiment(batch_size=5, seed=seed)
-        batches = Batches(numbered_split(40), experiment, 3, shuffle=True)
+        batches = Batches(numbered_split(40), experiment, 3, training=True)
         batches.begin(epoch)
         return drawn(batches)
 
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(1, 0)
     assert order(0, 0) != order(0, 1)
-    batches = Batches(numbered_split(40), Experiment(batch_size=5), 3, shuffle=True)
+    batches = Batches(numbered_split(40), Experiment(batch_size=5), 3, training=True)
     assert drawn(batches) == order(0, 0)
+
+
+def test_training_alone_augments():
+    """And the same images come in each epoch, wherever it is begun."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), "uint8")
+    split = Split("train", images, np.arange(12) % 3, np.arange(12).astype(object))
+    experiment = Experiment(batch_size=5, shift=0.3, erase=0.3, flip="horizontal")
+    still = Batches(split, experiment, 3, training=False)
+    np.testing.assert_array_equal(np.concatenate([still[at][0] for at in range(3)]), images)
+    batches, again = (Batches(split, experiment, 3, training=True) for _ in range(2))
+    for epoch in (1, 0, 1):
+        batches.begin(epoch)
+    again.begin(1)
+    for at in range(3):
+        np.testing.assert_array_equal(batches[at][0], again[at][0])
+        rows = again.order[5 * at : 5 * at + 5]
+        expected = move_pixels(images[rows], experiment, rows, epoch=1, batch=at)
+        np.testing.assert_array_equal(batches[at][0], expected)
+        assert (batches[at][0] != images[rows]).any((1, 2, 3)).all()
 
 
 def test_smoothing_needs_whole_distributions():
     experiment = Experiment(batch_size=5, label_smoothing=0.1)
-    _, labels = Batches(numbered_split(5), experiment, 4, shuffle=False)[0]
+    _, labels = Batches(numbered_split(5), experiment, 4, training=False)[0]
     np.testing.assert_array_equal(labels, np.eye(4)[[0, 1, 2, 0, 1]])
 
 
@@ -66,7 +86,7 @@ def test_balanced_sampling_shows_every_class_equally_often(tiny, tmp_path, make_
     folder = make_images(tmp_path / "skewed", {"rows": 60, "columns": 20, "blob": 6})
     experiment = tiny.replace(data=str(folder), sampling="balanced", batch_size=7)
     data = load_data(experiment)
-    batches = Batches(data.train, experiment, 3, shuffle=True)
+    batches = Batches(data.train, experiment, 3, training=True)
     orders = []
     for epoch in range(3):
         batches.begin(epoch)
@@ -79,10 +99,10 @@ def test_balanced_sampling_shows_every_class_equally_often(tiny, tmp_path, make_
         assert np.ptp(times) <= 1, "none twice more often than another"
         orders.append(batches.order.tolist())
     assert orders[0] != orders[1]
-    again = Batches(data.train, experiment, 3, shuffle=True)
+    again = Batches(data.train, experiment, 3, training=True)
     again.begin(2)
     assert again.order.tolist() == orders[2]
-    plain = Batches(data.val, experiment, 3, shuffle=False)
+    plain = Batches(data.val, experiment, 3, training=False)
     assert plain.order.tolist() == list(range(len(data.val)))
 
 
@@ -90,7 +110,7 @@ def test_balanced_sampling_shows_every_class_equally_often(tiny, tmp_path, make_
 def test_fit_reads_every_batch_in_order(smoothing):
     """What ``fit`` is fed in each epoch are the batches as they are, the last one short."""
     experiment = Experiment(batch_size=5, label_smoothing=smoothing, flip="alternate")
-    batches = Batches(numbered_split(12), experiment, 3, shuffle=True)
+    batches = Batches(numbered_split(12), experiment, 3, training=True)
     seen = []
 
     class Listening(keras.Model):
@@ -126,7 +146,7 @@ from imgclf_lib.batches import Batches, feed
 from imgclf_lib.data import Split
 from imgclf_lib.experiment import Experiment
 images = np.zeros((8, 2, 2, 1), "uint8")
-batches = Batches(Split("train", images, np.arange(8) % 2, images), Experiment(), 2, shuffle=True)
+batches = Batches(Split("train", images, np.arange(8) % 2, images), Experiment(), 2, training=True)
 model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
 model.compile("sgd", "sparse_categorical_crossentropy")
 model.fit({read}, shuffle=False, verbose=0)
@@ -136,7 +156,7 @@ model.fit({read}, shuffle=False, verbose=0)
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's pipelines")
 def test_no_pipeline_of_ours_is_slow():
     """It does not tune itself, and TensorFlow does not say that it makes memory slow."""
-    batches = Batches(numbered_split(12), Experiment(batch_size=5), 3, shuffle=True)
+    batches = Batches(numbered_split(12), Experiment(batch_size=5), 3, training=True)
     assert feed(batches).options().autotune.enabled is False
     generator = "(images[at : at + 4], images[at : at + 4, 0, 0, 0]) for at in (0, 4)"
     said = {}

@@ -176,12 +176,12 @@ def test_small_maps_are_not_halved_any_more():
     )
 
 
-def test_augmentation_is_part_of_the_model_but_not_of_prediction():
-    model = build_model(SMALL.replace(flip="both", shift=0.3, dropout=0.0), (12, 12, 3), 4)
+def test_augmentation_by_layers_is_no_part_of_prediction():
+    model = build_model(SMALL.replace(rotate=30.0, zoom=0.3, dropout=0.0), (12, 12, 3), 4)
     np.testing.assert_array_equal(forward(model), forward(model))
     assert (forward(model, training=True) != forward(model)).any()
     names = [layer.name for layer in model.layers]
-    assert names[:5] == ["pixels", "flip", "flip_vertical", "shift", "scaling"]
+    assert names[:4] == ["pixels", "rotate", "zoom", "scaling"]
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def _train(
     if given is not None:
         model.optimizer.learning_rate = float(given.learning_rate)
     design = design.replace(batch_size=batch)
-    batches = Batches(train, design, model.output_shape[-1], shuffle=True)
+    batches = Batches(train, design, model.output_shape[-1], training=True)
     best, end = 0, time.monotonic() + MOST_SECONDS
     for epoch in range(passes):
         fit_batches(model, batches, initial_epoch=epoch, epochs=epoch + 1)

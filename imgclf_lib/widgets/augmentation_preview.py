@@ -3,11 +3,11 @@
 import ipywidgets
 import numpy as np
 
+from imgclf_lib.augmentation import AUGMENTATIONS, augment
 from imgclf_lib.data import Split
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.plots import image_grid
-from imgclf_lib.preprocess import AUGMENTATIONS, augment
 from imgclf_lib.widgets.controls import Controls, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.picture import Picture
@@ -17,7 +17,7 @@ SIZE = 0.85  # of one image, in inches
 
 
 class AugmentationPreview(Frame):
-    """The same images before and after augmentation, by the layers that training uses.
+    """The same images before and after augmentation, by what training uses.
 
     Args:
         experiment: Its augmentation is shown first; its seed throws the dice.
