@@ -61,6 +61,7 @@ def image_grid(
         image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
         low, high = limits or ((0, 255) if image.dtype == np.uint8 else (None, None))
         axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axes.spines[:].set(visible=True, color="0.8", linewidth=0.5)  # white on a white page
         if titles:
             axes.set_title(plain(titles[number]), fontsize=8, pad=3)
     for number, text in enumerate(rows):

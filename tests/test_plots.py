@@ -1,5 +1,6 @@
 """Plots: what is drawn is what was given, with titles, labels and units."""
 
+import io
 import random
 import sys
 
@@ -7,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from imgclf_lib import plots, result_plots
 from imgclf_lib.figures import new_axes, png
@@ -96,6 +98,12 @@ def test_a_grid_shows_the_images():
         assert axes.get_title() == str(number)
     assert figure.get_suptitle() == "Ten images"
     assert not figure.axes[11].images
+
+
+def test_a_white_image_is_seen_on_white_paper():
+    figure = plots.image_grid(np.full((1, 5, 5), 255, "uint8"))
+    with Image.open(io.BytesIO(png(figure))) as picture:
+        assert picture.convert("L").getextrema()[0] < 230
 
 
 def test_lines_above_an_image_are_no_wider_than_it_and_stay_different():
