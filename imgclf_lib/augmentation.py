@@ -1,13 +1,13 @@
 """Augmentation: training images changed at random, whole batches at a time.
 
-What moves whole pixels (mirror, shift, erase) is done in NumPy on ``uint8``, while batches are
-made and so beside the training step. What computes new values (rotation, zoom, brightness,
+What moves whole pixels (mirror, shift, erase) is chosen by NumPy and done on ``uint8``, while
+batches are made and so beside the training step. What computes new values (rotation, zoom, brightness,
 contrast) is done by Keras layers at the beginning of the network, which do nothing when it
 predicts.
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,8 +24,8 @@ GREY = 127  # of an erased square
 
 
 def move_pixels(
-    images: np.ndarray, experiment: Experiment, rows: np.ndarray, epoch: int, batch: int
-) -> np.ndarray:
+    images: Any, experiment: Experiment, rows: np.ndarray, epoch: int, batch: int
+) -> Any:
     """Mirror, shift and erase, each image by its own chance.
 
     The same seed, epoch and batch give the same images, on every backend. With ``alternate`` an
@@ -35,14 +35,15 @@ def move_pixels(
     "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
 
     Args:
-        images: ``uint8`` array of shape ``(n, height, width, channels)``.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``; or such a tensor of the
+            backend, which is changed where it is, in the memory of a GPU.
         experiment: Its ``flip``, ``shift``, ``erase`` and ``seed``.
         rows: ``int64`` array of shape ``(n,)``: numbers of the images in their data set.
         epoch: Counted from 0.
         batch: Number of the batch in the epoch, counted from 0.
 
     Returns:
-        An array of the same shape and dtype; the given one if nothing is asked for.
+        The same kind, shape and dtype; the given one if nothing is asked for.
     """
     if experiment.flip == "none" and not experiment.shift and not experiment.erase:
         return images
@@ -57,16 +58,25 @@ def move_pixels(
     else:
         mirrored = (mirror < 0.5) & (experiment.flip != "none")
     turned = (turn < 0.5) & (experiment.flip == "both")
-    # Where each pixel of the result comes from.
+    # Where each pixel of the result comes from, counted over all images: line times width + column.
     lines = _sources(height, down, experiment.shift, turned)
+    lines += np.arange(count)[:, np.newaxis] * height
     columns = _sources(width, right, experiment.shift, mirrored)
-    places = np.arange(count)[:, np.newaxis, np.newaxis] * (height * width)
-    places = places + lines[:, :, np.newaxis] * width + columns[:, np.newaxis, :]
-    whole = np.ascontiguousarray(images).view(f"V{channels}").reshape(-1)  # pixels, not channels
-    moved = whole[places].view("uint8").reshape(images.shape)
+    erased = _within(height, top, experiment.erase), _within(width, left, experiment.erase)
+    if isinstance(images, np.ndarray):
+        whole = np.ascontiguousarray(images).view(f"V{channels}").reshape(-1)  # pixels, not channels
+        moved = whole[lines[:, :, None] * width + columns[:, None, :]].view("uint8")
+        moved = moved.reshape(images.shape)
+        if experiment.erase:
+            moved[erased[0][:, :, None] & erased[1][:, None, :]] = GREY
+        return moved
+    ops = load_keras().ops
+    lines, columns, *erased = map(ops.convert_to_tensor, (lines, columns, *erased))
+    whole = ops.reshape(images, (-1, channels))
+    moved = ops.take(whole, lines[:, :, None] * width + columns[:, None, :], axis=0)
     if experiment.erase:
-        inside = _within(height, top, experiment.erase)[:, :, np.newaxis]
-        moved[inside & _within(width, left, experiment.erase)[:, np.newaxis, :]] = GREY
+        inside = erased[0][:, :, None, None] & erased[1][:, None, :, None]
+        moved = ops.where(inside, ops.cast(GREY, "uint8"), moved)
     return moved
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from imgclf_lib.errors import InputError
 
 BACKENDS = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}  # module: extra to install
@@ -94,6 +96,33 @@ def list_devices(kind: str = "") -> list[str]:
     return [device for device in devices if device.startswith(kind)]
 
 
+def place_on_gpu(values: Any) -> Any:
+    """Copy an array to the GPU, so that no step waits for pixels to travel there.
+
+    Args:
+        values: An array.
+
+    Returns:
+        A tensor on the GPU; the given array on TensorFlow, without a GPU, and where it takes more
+        than half of the memory that is free there.
+    """
+    keras = load_keras()
+    if keras.backend.backend() == "tensorflow" or values.nbytes > _free_on_gpu() / 2:
+        return values
+    return keras.ops.convert_to_tensor(np.array(values))  # a copy: a mapped file is read-only
+
+
+def _free_on_gpu() -> int:
+    """Bytes; 0 if there is no GPU whose memory can be asked for."""
+    if load_keras().backend.backend() == "torch":
+        cuda = sys.modules["torch"].cuda
+        return int(cuda.mem_get_info()[0]) if cuda.is_available() else 0
+    if not list_devices("gpu"):
+        return 0
+    told = sys.modules["jax"].devices("gpu")[0].memory_stats() or {}
+    return int(told.get("bytes_limit", 0) - told.get("bytes_in_use", 0))
+
+
 def number_format(precision: str) -> str:
     """The number format that the field ``precision`` of an experiment means on this machine.
 
@@ -136,7 +165,8 @@ def _gpu_multiplies_bfloat16() -> bool:
     if keras.backend.backend() == "torch":
         cuda = sys.modules["torch"].cuda
         return bool(cuda.is_available() and cuda.is_bf16_supported(including_emulation=False))
-    return False
+    made = [getattr(each, "compute_capability", "") for each in sys.modules["jax"].devices("gpu")]
+    return all(re.match(r"[89]\.|\d\d\.", str(each)) for each in made)  # 8.0 or newer, of NVIDIA
 
 
 @cache

@@ -3,12 +3,13 @@
 import math
 import sys
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgclf_lib.augmentation import move_pixels
-from imgclf_lib.backend import load_keras
+from imgclf_lib.backend import load_keras, place_on_gpu
 from imgclf_lib.data import Split
 from imgclf_lib.experiment import Experiment
 
@@ -31,6 +32,7 @@ class Batches:
 
     def __init__(self, split: Split, experiment: Experiment, classes: int, training: bool) -> None:
         self.split, self.experiment, self.training = split, experiment, training
+        self.images: Any = split.images  # ``feed`` may put them on a GPU
         self.identity = np.eye(classes, dtype="float32")
         self.order = np.arange(len(split))
         self.begin(0)
@@ -51,24 +53,30 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self.split) / self.experiment.batch_size)
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[Any, np.ndarray]:
         """One batch: ``uint8`` images, and labels or whole distributions (label smoothing)."""
         start = number * self.experiment.batch_size
         rows = self.order[start : start + self.experiment.batch_size]
-        labels, images = self.split.labels[rows], self.split.images[rows]
+        labels = self.split.labels[rows]
+        if self.images is self.split.images:
+            images = self.images[rows]
+        else:
+            images = load_keras().ops.take(self.images, rows, axis=0)
         if self.training and images.ndim == 4:  # features of a backbone have 2
             images = move_pixels(images, self.experiment, rows, self.epoch, number)
         return images, self.identity[labels] if self.experiment.label_smoothing else labels
 
 
 def feed(batches: Batches) -> Any:
-    """What ``fit`` and ``evaluate`` of Keras read, one batch ahead of the step.
+    """What ``fit`` and ``evaluate`` of Keras read, made beside the step, a batch or two ahead.
 
     On TensorFlow it is a pipeline of our own, because the one that Keras makes of a
     ``PyDataset`` costs much time in TensorFlow 2.21: whoever lets go of a pipeline that tunes
     itself waits, after each epoch, for nearly as long as the epoch took; and a generator in it
     makes the C library give back memory after every use (M_TRIM_THRESHOLD), only to ask for it
     again in the next step. This one neither tunes itself nor holds a generator.
+
+    On the other backends the images are on the GPU from now on, if there is one and they fit.
 
     Args:
         batches: The batches; ``fit_batches`` puts them in order before each epoch.
@@ -78,13 +86,21 @@ def feed(batches: Batches) -> Any:
     """
     keras = load_keras()
     if keras.backend.backend() != "tensorflow":
+        batches.images = place_on_gpu(batches.images)
+        beside = ThreadPoolExecutor(1)
+        ahead: dict[tuple[int, int], Future] = {}
 
         class Feed(keras.utils.PyDataset):  # type: ignore[name-defined]
             def __len__(self) -> int:
                 return len(batches)
 
-            def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-                return batches[number]
+            def __getitem__(self, number: int) -> tuple[Any, np.ndarray]:
+                ready = ahead.pop((batches.epoch, number), None)
+                ahead.clear()  # of an epoch that was left early
+                batch = ready.result() if ready else batches[number]
+                if number + 1 < len(batches):
+                    ahead[batches.epoch, number + 1] = beside.submit(batches.__getitem__, number + 1)
+                return batch
 
         return Feed()
     tensorflow = sys.modules["tensorflow"]  # nothing in Keras serves, see above

@@ -107,6 +107,22 @@ def test_a_strength_does_not_change_the_luck_of_the_others():
     np.testing.assert_array_equal(flipped, both)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("flip", ["none", "alternate", "both"])
+@pytest.mark.parametrize("erase", [0.0, 0.3])
+def test_a_tensor_is_moved_as_an_array_is(flip, erase, channels):
+    images = random_images(6, 8, 10, channels)
+    keras = load_keras()
+    tensor = keras.ops.convert_to_tensor(images)
+    changes = {"flip": flip, "erase": erase, "shift": 0.3}
+    answer = moved(tensor, 1, 2, **changes)
+    assert keras.ops.is_tensor(answer)
+    assert keras.backend.standardize_dtype(answer.dtype) == "uint8"
+    expected = moved(images, 1, 2, **changes)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(answer), expected)
+    assert (expected != images).any()
+
+
 @pytest.mark.parametrize("flip", ["horizontal", "both"])
 def test_flips_are_mirror_images(flip):
     images = random_images(40, 6, 7, 3)

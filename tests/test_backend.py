@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from imgclf_lib import backend
@@ -81,6 +82,26 @@ def test_the_choice(installed, variable, asked, chosen, fresh, monkeypatch):
     fresh(*installed)
     monkeypatch.setenv("KERAS_BACKEND", variable)
     assert backend._choose(asked) == chosen
+
+
+@pytest.mark.parametrize(("free", "fits"), [(0, False), (5_999, False), (6_000, True)])
+def test_images_go_to_the_gpu_where_they_take_at_most_half_of_its_memory(free, fits, monkeypatch):
+    monkeypatch.setattr(backend, "_free_on_gpu", lambda: free)
+    images = np.arange(3_000, dtype="uint16").astype("uint8")
+    images.flags.writeable = False  # as a mapped file
+    placed = backend.place_on_gpu(images)
+    if LOADED == "tensorflow" or not fits:
+        assert placed is images
+    else:
+        assert load_keras().ops.is_tensor(placed)
+        np.testing.assert_array_equal(load_keras().ops.convert_to_numpy(placed), images)
+
+
+def test_without_a_gpu_there_is_no_memory_on_it():
+    if list_devices("gpu"):
+        pytest.skip("this machine has a GPU")
+    if LOADED != "tensorflow":
+        assert backend._free_on_gpu() == 0
 
 
 def test_loading_is_quiet():

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -76,6 +77,19 @@ def test_training_alone_augments():
         assert (batches[at][0] != images[rows]).any((1, 2, 3)).all()
 
 
+def test_images_on_a_gpu_make_the_same_batches():
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), "uint8")
+    split = Split("train", images, np.arange(12) % 3, np.arange(12).astype(object))
+    experiment = Experiment(batch_size=5, shift=0.3, erase=0.3, flip="alternate")
+    here, there = (Batches(split, experiment, 3, training=True) for _ in range(2))
+    there.images = keras.ops.convert_to_tensor(images)
+    for number in range(len(here)):
+        moved, labels = there[number]
+        assert keras.ops.is_tensor(moved)
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(moved), here[number][0])
+        np.testing.assert_array_equal(labels, here[number][1])
+
+
 def test_smoothing_needs_whole_distributions():
     experiment = Experiment(batch_size=5, label_smoothing=0.1)
     _, labels = Batches(numbered_split(5), experiment, 4, training=False)[0]
@@ -136,6 +150,21 @@ def test_fit_reads_every_batch_in_order(smoothing):
         np.testing.assert_array_equal(images, batches[number % 3][0])
         np.testing.assert_array_equal(labels, batches[number % 3][1])
         assert images.dtype == np.uint8
+
+
+def test_the_next_batch_is_made_beside_the_step():
+    class Watched(Batches):
+        def __getitem__(self, number: int):
+            made.append((number, threading.current_thread() is threading.main_thread()))
+            return super().__getitem__(number)
+
+    made: list[tuple[int, bool]] = []
+    batches = Watched(numbered_split(15), Experiment(batch_size=5), 3, training=True)
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    fit_batches(model, batches, epochs=2)
+    later = [(number, main) for number, main in made if number]
+    assert set(later) == {(1, False), (2, False)}
 
 
 FITTED = """
