@@ -100,14 +100,16 @@ def place_on_gpu(values: Any) -> Any:
     """Copy an array to the GPU, so that no step waits for pixels to travel there.
 
     Args:
-        values: An array.
+        values: An array, or a tensor that is there already.
 
     Returns:
         A tensor on the GPU; the given array on TensorFlow, without a GPU, and where it takes more
         than half of the memory that is free there.
     """
     keras = load_keras()
-    if keras.backend.backend() == "tensorflow" or values.nbytes > _free_on_gpu() / 2:
+    if keras.backend.backend() == "tensorflow" or not isinstance(values, np.ndarray):
+        return values
+    if values.nbytes > _free_on_gpu() / 2:
         return values
     return keras.ops.convert_to_tensor(np.array(values))  # a copy: a mapped file is read-only
 

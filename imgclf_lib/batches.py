@@ -99,7 +99,9 @@ def feed(batches: Batches) -> Any:
                 ahead.clear()  # of an epoch that was left early
                 batch = ready.result() if ready else batches[number]
                 if number + 1 < len(batches):
-                    ahead[batches.epoch, number + 1] = beside.submit(batches.__getitem__, number + 1)
+                    ahead[batches.epoch, number + 1] = beside.submit(
+                        batches.__getitem__, number + 1
+                    )
                 return batch
 
         return Feed()

@@ -94,6 +94,7 @@ def test_images_go_to_the_gpu_where_they_take_at_most_half_of_its_memory(free, f
         assert placed is images
     else:
         assert load_keras().ops.is_tensor(placed)
+        assert backend.place_on_gpu(placed) is placed
         np.testing.assert_array_equal(load_keras().ops.convert_to_numpy(placed), images)
 
 
