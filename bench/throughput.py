@@ -2,9 +2,9 @@
 
 Usage: python bench/throughput.py [--rounds 3] [--torch .venv-torch/bin/python]
 
-The same network (preset ``fast``), batch and random images; ours by Keras with TensorFlow, as
-``imgclf train`` runs it, and a careful loop in plain PyTorch (channels-last), the yardstick of what
-the machine can do; each in float32 and in bfloat16. All with SGD and Nesterov momentum, because
+The same network (preset ``fast``) and the same batches of random images, shifted and mirrored; ours
+by Keras with TensorFlow, as ``imgclf train`` runs it, and a careful loop in plain PyTorch
+(channels-last), the yardstick of what the machine can do; each in float32 and in bfloat16. All with SGD and Nesterov momentum, because
 PyTorch has no Muon for convolutions; ours also with Muon, in the number format that ``fast``
 chooses here, to show what that costs. They take turns, each in a process of its own.
 
@@ -15,6 +15,7 @@ the epoch.
 Prints images a second (median, least, most) and the ratios.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -22,12 +23,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import tyro
+
+if TYPE_CHECKING:
+    import keras
+
+    from imgclf_lib.batches import Batches
 
 BATCH, SIDE, SECONDS = 256, 32, 12
 NAMES = ("ours", "torch")
@@ -52,13 +60,10 @@ def steps_a_second(step: Callable[[], object]) -> float:
     return count / (time.perf_counter() - started)
 
 
-def ours(kind: str) -> dict[str, float]:
-    """Our network, trained by Keras through ``fit``."""
-    from imgclf_lib.batches import Batches, fit_batches
+def random_batches(kind: str) -> "Batches":
+    """What both contenders learn from: mirrored and shifted as ``fast`` does."""
+    from imgclf_lib.batches import Batches
     from imgclf_lib.data import Split
-    from imgclf_lib.fitting import compile_model
-    from imgclf_lib.model import build_model
-    from imgclf_lib.preprocess import pixel_statistics
     from imgclf_lib.presets import preset
 
     experiment = preset("fast").replace(batch_size=BATCH, learning_rate=0.001)
@@ -66,9 +71,27 @@ def ours(kind: str) -> dict[str, float]:
         experiment = experiment.replace(optimizer="sgd", precision=kind.split()[1])
     images, labels = pixels(32 * BATCH)
     split = Split("train", images, labels, np.arange(len(images)))
+    return Batches(split, experiment, 10, training=True)
+
+
+def our_model(batches: "Batches") -> "keras.Model":
+    """Our network, compiled for random images."""
+    from imgclf_lib.fitting import compile_model
+    from imgclf_lib.model import build_model
+    from imgclf_lib.preprocess import pixel_statistics
+
+    images, experiment = batches.split.images, batches.experiment
     model = build_model(experiment, images.shape[1:], 10, pixel_statistics(images[:500]))
     compile_model(model, experiment, 10_000)
-    batches = Batches(split, experiment, 10, training=True)
+    return model
+
+
+def ours(kind: str) -> dict[str, float]:
+    """Our network, trained by Keras through ``fit``."""
+    from imgclf_lib.batches import fit_batches
+
+    batches = random_batches(kind)
+    model = our_model(batches)
     fit_batches(model, batches)
     started, epochs = time.perf_counter(), 0
     while time.perf_counter() - started < SECONDS:
@@ -79,11 +102,19 @@ def ours(kind: str) -> dict[str, float]:
     for number in range(len(batches)):
         batches[number]
     made = time.perf_counter() - started
-    return {"images_per_second": len(images) / seconds, "input_share": made / seconds}
+    return {
+        "images_per_second": len(batches) * BATCH / seconds,
+        "input_share": made / seconds,
+    }
 
 
 def plain_torch(kind: str) -> dict[str, float]:
-    """The same network and step, written in PyTorch."""
+    """The same network, trained by a loop in plain PyTorch."""
+    return {"images_per_second": BATCH * steps_a_second(torch_step(random_batches(kind)))}
+
+
+def torch_step(batches: "Batches") -> Callable[[], object]:
+    """The same network and step, written in PyTorch; the next batch is made beside the step."""
     import torch
     from torch import nn
 
@@ -110,13 +141,16 @@ def plain_torch(kind: str) -> dict[str, float]:
     ).to(memory_format=torch.channels_last)
     learned = [each for each in network.parameters() if each.requires_grad]
     optimizer = torch.optim.SGD(learned, lr=0.001, momentum=0.9, nesterov=True)
-    images, labels = pixels(BATCH)
-    data = torch.tensor(images.transpose(0, 3, 1, 2)).to(memory_format=torch.channels_last)
-    targets = torch.tensor(labels)
-    half = kind.endswith("bfloat16")
+    half = batches.experiment.precision == "bfloat16"
+    beside = ThreadPoolExecutor(1)
+    order = itertools.cycle(range(len(batches)))
+    ahead = [beside.submit(batches.__getitem__, next(order))]
 
     def step() -> None:
-        values = data.float().div_(255)
+        images, targets = map(torch.from_numpy, ahead.pop().result())
+        ahead.append(beside.submit(batches.__getitem__, next(order)))
+        # Channels last in memory, as they are: no copy.
+        values = images.permute(0, 3, 1, 2).float().div_(255)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             answers = network(values)
         loss = nn.functional.cross_entropy(answers.float(), targets, label_smoothing=0.1)
@@ -124,7 +158,7 @@ def plain_torch(kind: str) -> dict[str, float]:
         loss.backward()
         optimizer.step()
 
-    return {"images_per_second": BATCH * steps_a_second(step)}
+    return step
 
 
 @dataclass

@@ -27,6 +27,7 @@ KINDS = {
 }
 FEW_FILES = 1000  # for these, starting processes would take longer than it saves
 BATCH = 64
+ROWS = 5000  # of a table: small ones cost time, and rows that wait to become one cost memory
 
 Batch = tuple[int, list[str]]  # the place of its first image, and the paths
 
@@ -76,15 +77,19 @@ def decode_files(
     length = BATCH if len(paths) > FEW_FILES else 8
     batches = [(at, list(paths[at : at + length])) for at in range(0, len(paths), length)]
     bar = progress_bar(None, f"Decoding {name}", len(paths), "image")
-    tables = []
+    tables: list[pd.DataFrame] = []
+    rows: list[tuple] = []
     try:
-        for rows in _all_batches(work, batches, processes=len(paths) > FEW_FILES):
-            tables.append(pd.DataFrame(rows, columns=FACTS))
-            bar.update(len(rows))
+        for some in _all_batches(work, batches, processes=len(paths) > FEW_FILES):
+            rows += some
+            bar.update(len(some))
+            if len(rows) >= ROWS:
+                tables.append(pd.DataFrame(rows, columns=FACTS))
+                rows = []
     finally:
         bar.close()
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=FACTS)
-    return table.astype(KINDS)
+    tables.append(pd.DataFrame(rows, columns=FACTS))
+    return pd.concat([each.astype(KINDS) for each in tables], ignore_index=True)
 
 
 def decode_arrays(

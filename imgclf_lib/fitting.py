@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.backend import load_keras, number_format
+from imgclf_lib.batch_normalization import fuse_batch_normalization
 from imgclf_lib.batches import Batches
 from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
@@ -61,6 +62,7 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
         if experiment.label_smoothing
         else keras.losses.SparseCategoricalCrossentropy()
     )
+    fuse_batch_normalization(model)
     model.compile(optimizer, loss, metrics=["accuracy"])
     # A step that first makes the optimiser's variables would be traced a second time without them.
     optimizer.build(model.trainable_variables)
