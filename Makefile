@@ -32,6 +32,7 @@ test-torch: .venv-torch/ready
 bench: env
 	$(BIN)/python bench/tutorials.py
 	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/profile_step.py
 	$(BIN)/python bench/onednn.py
 	$(BIN)/python bench/course.py
 	test ! -d data/cifar10 || $(BIN)/python bench/decoding.py

@@ -4,9 +4,10 @@ Usage: python bench/throughput.py [--rounds 3] [--torch .venv-torch/bin/python]
 
 The same network (preset ``fast``) and the same batches of random images, shifted and mirrored; ours
 by Keras with TensorFlow, as ``imgclf train`` runs it, and a careful loop in plain PyTorch
-(channels-last), the yardstick of what the machine can do; each in float32 and in bfloat16. All with SGD and Nesterov momentum, because
-PyTorch has no Muon for convolutions; ours also with Muon, in the number format that ``fast``
-chooses here, to show what that costs. They take turns, each in a process of its own.
+(channels-last), the yardstick of what the machine can do; each in float32 and in bfloat16. All with
+SGD and Nesterov momentum, because PyTorch has no Muon for convolutions; ours also with Muon, in the
+number format that ``fast`` chooses here, to show what that costs. They take turns, each in a
+process of its own.
 
 The share of the input is measured on our side: the seconds that an epoch of batches takes by itself
 (shuffling, mirroring, shifting; while ``fit`` runs, they are made beside the step), as a share of

@@ -17,9 +17,7 @@ def small_model(precision: str):
     return model
 
 
-@pytest.mark.parametrize(
-    ("precision", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.02)]
-)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
 def test_the_one_operation_computes_what_keras_does(precision, tolerance):
     generator = np.random.default_rng(0)
     images = generator.normal(3, 2, (5, 6, 6, 3)).astype("float32")
