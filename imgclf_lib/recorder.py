@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.backend import load_keras
+from imgclf_lib.batch_normalization import fuse_batch_normalization
 from imgclf_lib.batches import Batches, feed, fit_batches
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.experiment import Experiment
@@ -185,7 +186,9 @@ def fit_phase(
     last_epoch, done = last_epoch or experiment.epochs, len(history)
     steps = math.ceil(len(train) / experiment.batch_size)
     checkpoint = model.compiled
-    if not checkpoint:
+    if checkpoint:
+        fuse_batch_normalization(model)
+    else:
         compile_model(model, experiment, steps * (last_epoch - done))
     recorder = Recorder(job.run, experiment, model, history, job.progress, steps, phase, last_epoch)
     balanced = experiment.class_weights == "balanced"
