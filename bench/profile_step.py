@@ -9,9 +9,9 @@ than a step.
 """
 
 import json
+import os
+import platform
 import re
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import tyro
-from throughput import KINDS, our_model, random_batches, torch_step
+from throughput import apart, contenders, our_model, random_batches, torch_step
 
 STEPS = 8
 # The first pattern that is found in the name of an operation says what it counts as.
@@ -107,22 +107,10 @@ def main() -> None:
         spent = (watch_torch if of_torch else watch_ours)(given.only)
         print(json.dumps(by_kind(spent, TORCH if of_torch else OURS)))
         return
-    columns = {}
-    for kind in KINDS:
-        python = str(given.torch) if kind.startswith("torch") else sys.executable
-        if not Path(python).is_file():
-            print(f"{kind} is left out: there is no {python} (make test-torch)", file=sys.stderr)
-            continue
-        done = subprocess.run(
-            [python, __file__, "--only", kind],
-            check=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        columns[kind] = json.loads(done.stdout.splitlines()[-1])
-    table = pd.DataFrame(columns)
+    kinds = contenders(given.torch)
+    table = pd.DataFrame({kind: apart(__file__, kind, given.torch) for kind in kinds})
     table.loc["all"] = table.sum()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}")
     print("milliseconds of a step")
     print(table.round(1).to_string())
 

@@ -103,10 +103,7 @@ def ours(kind: str) -> dict[str, float]:
     for number in range(len(batches)):
         batches[number]
     made = time.perf_counter() - started
-    return {
-        "images_per_second": len(batches) * BATCH / seconds,
-        "input_share": made / seconds,
-    }
+    return {"images_per_second": len(batches) * BATCH / seconds, "input_share": made / seconds}
 
 
 def plain_torch(kind: str) -> dict[str, float]:
@@ -172,33 +169,45 @@ class Arguments:
     """run one contender in this process and print its figures"""
 
 
+def contenders(torch: Path) -> list[str]:
+    """Those of ``KINDS`` that can run here; what is left out is said, with its reason."""
+    from imgclf_lib.backend import number_format
+
+    kinds = list(KINDS)
+    if not torch.is_file():
+        kinds = [kind for kind in kinds if not kind.startswith("torch")]
+        print(f"PyTorch is left out: there is no {torch} (make test-torch)", file=sys.stderr)
+    if number_format("fastest") != "bfloat16":
+        kinds = [kind for kind in kinds if not kind.endswith("bfloat16")]
+        print("bfloat16 is left out: this processor does not multiply it", file=sys.stderr)
+    return kinds
+
+
+def apart(script: str, kind: str, torch: Path) -> dict[str, float]:
+    """What ``script --only kind`` prints as its last line, in a process of its own."""
+    python = str(torch) if kind.startswith("torch") else sys.executable
+    done = subprocess.run(
+        [python, script, "--only", kind],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def main() -> None:
     given = tyro.cli(Arguments, description=__doc__)
     if given.only:
         measure = plain_torch if given.only.startswith("torch") else ours
         print(json.dumps(measure(given.only)))
         return
-    from imgclf_lib.backend import number_format
-
-    kinds = list(KINDS)
-    if not given.torch.is_file():
-        kinds = [kind for kind in kinds if not kind.startswith("torch")]
-        print(f"PyTorch is left out: there is no {given.torch} (make test-torch)", file=sys.stderr)
-    if number_format("fastest") != "bfloat16":
-        kinds = [kind for kind in kinds if not kind.endswith("bfloat16")]
-        print("bfloat16 is left out: this processor does not multiply it", file=sys.stderr)
-    rows = []
-    for _ in range(given.rounds):
-        for kind in kinds:
-            python = str(given.torch) if kind.startswith("torch") else sys.executable
-            done = subprocess.run(
-                [python, __file__, "--only", kind],
-                check=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            rows.append({"contender": kind, **json.loads(done.stdout.splitlines()[-1])})
+    kinds = contenders(given.torch)
+    rows = [
+        {"contender": kind, **apart(__file__, kind, given.torch)}
+        for _ in range(given.rounds)
+        for kind in kinds
+    ]
     table = pd.DataFrame(rows).groupby("contender").agg(["median", "min", "max"])
     print(f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}")
     print(table.round(3).to_string())

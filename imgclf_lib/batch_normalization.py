@@ -15,7 +15,8 @@ def fuse_batch_normalization(model: "keras.Model") -> None:
 
     Keras composes it of a dozen, each of which reads and writes all feature maps: on two cores a
     seventh of a training step of ``fast`` (``bench/profile_step.py``). The layers stay those of
-    Keras: they are saved, loaded and used to predict as before, and compute the same numbers.
+    Keras: they are saved, loaded and used to predict as before, and compute the same numbers, but
+    for rounding.
 
     Args:
         model: Its own layers are changed; those inside of a backbone are not, and on other

@@ -1,3 +1,5 @@
+"""Batch normalisation in one operation, against that of Keras."""
+
 import numpy as np
 import pytest
 
