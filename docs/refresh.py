@@ -1,8 +1,11 @@
 """Execute notebooks in place, so that their stored outputs are those of a headless run.
 
+No trained model is there when it begins, as for a learner who opens the course the first time.
+
 Usage: python docs/refresh.py [NOTEBOOK ...]     (all of the course by default)
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -57,5 +60,7 @@ def refresh(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for each in map(Path, sys.argv[1:]) if sys.argv[1:] else course_notebooks():
-        refresh(each)
+    with tempfile.TemporaryDirectory() as models:
+        os.environ["IMGCLF_MODELS"] = models  # the kernels inherit it
+        for each in map(Path, sys.argv[1:]) if sys.argv[1:] else course_notebooks():
+            refresh(each)
