@@ -192,6 +192,16 @@ class Notebook:
             self.page.wait_for_timeout(100)
         raise AssertionError(f"The picture did not change in {seconds} s")
 
+    def wait_until_still(self, widget, seconds: float = 20) -> None:
+        """Wait until neither the pictures of a widget nor its place change: a click would miss."""
+        end, before, calm = time.monotonic() + seconds, None, 0
+        while calm < 4:
+            assert time.monotonic() < end, f"The widget was not still for {seconds} s"
+            now = self.picture(widget), widget.bounding_box()
+            calm = calm + 1 if now == before else 0
+            before = now
+            self.page.wait_for_timeout(250)
+
     def slider(self, widget, label: str):
         """The handle of the slider with this label."""
         row = widget.locator(".widget-inline-hbox", has_text=label).first

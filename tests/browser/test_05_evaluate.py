@@ -24,22 +24,22 @@ def test_evaluate(open_notebook):
     true.select_option(index=0)
     said.select_option(index=0)
     expect(status).to_contain_text(f"of {names[0]}, answered right", timeout=SOON)
+    notebook.wait_until_still(widget)
     corner, whole = mark.bounding_box(), matrix.bounding_box()
     inside = {axis: corner[axis] - whole[axis] + 10 for axis in ("x", "y")}
-    before = notebook.picture(widget)
     true.select_option(index=len(names) - 1)
     expect(status).to_contain_text(f"of {names[-1]} taken for {names[0]}", timeout=SOON)
-    before = notebook.wait_for_change(widget, before)  # a click on a page that moves would miss
+    notebook.wait_until_still(widget)
     matrix.click(position=inside)
     expect(status).to_contain_text(f"of {names[0]}, answered right", timeout=SOON)
     expect(true).to_have_value(names[0])
-    before = notebook.wait_for_change(widget, before)
+    notebook.wait_until_still(widget)
 
     # The keyboard: one cell to the right, two down.
     matrix.focus()
     notebook.page.keyboard.press("ArrowRight")
     expect(status).to_contain_text(f"of {names[0]} taken for {names[1]}", timeout=SOON)
-    before = notebook.wait_for_change(widget, before)
+    notebook.wait_until_still(widget)
     for _ in range(2):
         notebook.page.keyboard.press("ArrowDown")
     expect(status).to_contain_text(f"of {names[2]} taken for {names[1]}", timeout=SOON)
