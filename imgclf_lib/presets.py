@@ -62,7 +62,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shift": 0.1,
         "erase": 0.3,
         "weight_decay": 0.1,
-        "epochs": 14,
+        "epochs": 16,  # half an hour on two cores with bfloat16
     },
     # A head on frozen ImageNet features: few photographs, seconds of training.
     "transfer": {"backbone": "efficientnet_lite0", "dense_units": (), "epochs": 15},
