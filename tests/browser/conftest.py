@@ -194,6 +194,7 @@ class Notebook:
 
     def wait_until_still(self, widget, seconds: float = 20) -> None:
         """Wait until neither the pictures of a widget nor its place change: a click would miss."""
+        self.wait_until_idle()  # a picture may come long after the words that belong to it
         end, before, calm = time.monotonic() + seconds, None, 0
         while calm < 4:
             assert time.monotonic() < end, f"The widget was not still for {seconds} s"
