@@ -4,6 +4,7 @@ Command-line flags, widget sliders and papermill parameters are all made from th
 """
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -133,9 +134,9 @@ class Experiment:
     )
 
     def __post_init__(self) -> None:
+        kinds = _kinds(type(self))
         for each in fields(self):
-            value = _checked(each, typing.get_type_hints(Experiment)[each.name], self)
-            object.__setattr__(self, each.name, value)
+            object.__setattr__(self, each.name, _checked(each, kinds[each.name], self))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed.
@@ -187,6 +188,12 @@ class Experiment:
         if not isinstance(values, dict):
             raise InputError("An experiment in JSON is one object", received=values)
         return cls().replace(**values)
+
+
+@functools.cache
+def _kinds(owner: type) -> dict[str, Any]:
+    """The type of each field: looked up once, because that takes a millisecond."""
+    return typing.get_type_hints(owner)
 
 
 def _checked(each: dataclasses.Field, kind: Any, experiment: Experiment) -> Any:

@@ -96,7 +96,7 @@ def _stages(plan: pd.DataFrame) -> list[tuple[str, tuple[int, ...], int]]:
         elif row.kind.startswith(("Conv", "Activation", "MaxPooling", "AveragePooling")):
             name = f"block {number}"
         elif row.kind.startswith("Global"):
-            name = "average"
+            name = "maximum" if "Max" in row.kind else "average"
         elif row.kind == "Dense":
             name = f"dense {number}" if number else "classes"
         else:

@@ -9,6 +9,7 @@ import pytest
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model, layer_table
 from imgclf_lib.network_plan import fit_to_memory, gigabytes, plan_network, training_memory
+from imgclf_lib.network_plots import network
 from imgclf_lib.presets import PRESETS, preset
 
 
@@ -128,3 +129,12 @@ def test_bytes_in_words():
     assert [gigabytes(count) for count in (10, 2_340_000, 999_000_000, 4_321_000_000)] == [
         *("0.1 MB", "2.34 MB", "999 MB", "4.3 GB"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("head", "word"), [("flatten", None), ("average", "average"), ("max", "maximum")]
+)
+def test_the_picture_names_the_head(head, word):
+    axes = network(plan_network(Experiment(head=head), (28, 28, 1), 10))
+    written = {text.get_text() for text in axes.texts}
+    assert written & {"average", "maximum"} == ({word} if word else set())
