@@ -162,19 +162,15 @@ def stamp_of(state: os.stat_result) -> str:
     return f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
 
 
-def digest(*parts: str | bytes) -> str:
-    """A short text that changes with any of the parts.
+def digest(*parts: str | bytes, end: bytes = b"\0", size: int = 12) -> str:
+    """A short text that changes with any of the parts: BLAKE2b of ``size`` bytes, in hexadecimal.
 
-    Args:
-        *parts: Texts or bytes.
-
-    Returns:
-        24 hexadecimal digits of BLAKE2b.
+    Names of runs and of cached folders are made here: another ``end`` of each part makes others.
     """
-    made = hashlib.blake2b(digest_size=12)
+    made = hashlib.blake2b(digest_size=size)
     for part in parts:
         made.update(part if isinstance(part, bytes) else part.encode(errors="surrogatepass"))
-        made.update(b"\0")
+        made.update(end)
     return made.hexdigest()
 
 

@@ -6,7 +6,6 @@ compared with the checksum that its authors publish, each time it is read.
 
 import gzip
 import hashlib
-import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.paths import data_folder
+from imgclf_lib.paths import data_folder, fetch, file_digest
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -145,7 +144,9 @@ def load_known(name: str) -> Arrays:
     folder = data_folder() / name
     for file in source.checksums:
         if not (folder / file).is_file():
-            _download(source, folder, file)
+            do = f"Connect to the network, or put {', '.join(source.checksums)} into {folder}"
+            address, known_hash = source.address + file, source.checksums[file]
+            fetch(address, folder / file, known_hash, name, f"{source.title} is", do)
         _verify(source, folder / file)
     if set(source.checksums) == set(IDX_FILES):
         arrays = [_read_idx(folder / file) for file in IDX_FILES]
@@ -182,8 +183,7 @@ def checksum_problems(name: str) -> list[str]:
 
 
 def _verify(source: Source, path: Path) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
+    found = file_digest(path, "md5")
     if found != source.checksums[path.name]:
         raise InputError(
             f"{path} is damaged or is another file: its MD5 checksum differs",
@@ -191,30 +191,6 @@ def _verify(source: Source, path: Path) -> None:
             received=found,
             do="Move the file away; it is then fetched again",
         )
-
-
-def _download(source: Source, folder: Path, file: str) -> None:
-    import pooch
-    import requests
-
-    mirror = os.environ.get("IMGCLF_MIRROR")
-    address = f"{mirror.rstrip('/')}/{folder.name}/" if mirror else source.address
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(
-            address + file,
-            f"md5:{source.checksums[file]}",
-            fname=file,
-            path=folder,
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
-        )
-    except (requests.RequestException, ValueError, OSError) as error:
-        wrong = "it is not the file that the authors published: its checksum differs"
-        raise InputError(
-            f"{source.title} is not on this machine, and {address + file} could not be downloaded"
-            f" ({wrong if isinstance(error, ValueError) else type(error).__name__})",
-            do=f"Connect to the network, or put {', '.join(source.checksums)} into {folder}",
-        ) from error
 
 
 def _read_idx(path: Path) -> np.ndarray:

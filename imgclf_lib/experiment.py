@@ -134,7 +134,7 @@ class Experiment:
     )
 
     def __post_init__(self) -> None:
-        kinds = _kinds(type(self))
+        kinds = _kinds()
         for each in fields(self):
             object.__setattr__(self, each.name, _checked(each, kinds[each.name], self))
 
@@ -191,9 +191,9 @@ class Experiment:
 
 
 @functools.cache
-def _kinds(owner: type) -> dict[str, Any]:
+def _kinds() -> dict[str, Any]:
     """The type of each field: looked up once, because that takes a millisecond."""
-    return typing.get_type_hints(owner)
+    return typing.get_type_hints(Experiment)
 
 
 def _checked(each: dataclasses.Field, kind: Any, experiment: Experiment) -> Any:
