@@ -27,7 +27,7 @@ from imgclf_lib.backend import backend_name, list_devices, load_keras, number_fo
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.muon import muon_class
+from imgclf_lib.fitting import muon_class
 from imgclf_lib.paths import models_folder
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from imgclf_lib.augmentation import augment
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.preprocess import augment
 from imgclf_lib.widgets.augmentation_preview import AugmentationPreview
 
 STRENGTHS = {
