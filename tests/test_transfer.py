@@ -340,7 +340,7 @@ from imgclf_lib import transfer
 from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.model import build_model
-transfer.LARGEST_BATCH, features.SAVE_EVERY = 4, 2
+transfer.LARGEST_BATCH, transfer.SAVE_EVERY = 4, 2
 write, asked = transfer._write, []
 def dies(path, places, rows):
     asked.append(1)
