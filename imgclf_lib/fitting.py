@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.backend import backend_name, load_keras, number_format
+from imgclf_lib.backend import backend_name, compute_dtype, load_keras
 from imgclf_lib.batches import Batches
 from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
@@ -49,12 +49,12 @@ def compile_model(model: "keras.Model", experiment: Experiment, steps: int) -> N
     if experiment.optimizer == "muon":
         kind = muon_class()
         options |= {"momentum": 0.9, "adam_weight_decay": experiment.weight_decay}
-    if experiment.averaging:
-        options |= {"use_ema": True, "ema_momentum": experiment.averaging}
+    if experiment.ema:
+        options |= {"use_ema": True, "ema_momentum": experiment.ema}
     optimizer = kind(rate, **options)
     if experiment.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    if number_format(experiment.precision) == "float16":
+    if compute_dtype(experiment.precision) == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     # Sparse labels are enough for plain cross-entropy; smoothing needs whole distributions.
     loss = (

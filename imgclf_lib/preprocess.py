@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PATCH = 2  # height and width of the patches that a whitened stem looks at, in pixels
 MOST_PATCHES = 400_000
-MOVED = ("flip", "shift", "erase")
+MOVED = ("flip", "shift", "random_erasing")
 COMPUTED = ("rotate", "zoom", "brightness", "contrast")
 AUGMENTATIONS = (*MOVED, *COMPUTED)
 GREY = 127  # of an erased square
@@ -125,7 +125,7 @@ def move_pixels(
     Args:
         images: ``uint8`` array of shape ``(n, height, width, channels)``; or such a tensor of the
             backend, which is changed where it is, in the memory of a GPU.
-        experiment: Its ``flip``, ``shift``, ``erase`` and ``seed``.
+        experiment: Its ``flip``, ``shift``, ``random_erasing`` and ``seed``.
         rows: ``int64`` array of shape ``(n,)``: numbers of the images in their data set.
         epoch: Counted from 0.
         batch: Number of the batch in the epoch, counted from 0.
@@ -133,7 +133,7 @@ def move_pixels(
     Returns:
         The same kind, shape and dtype; the given one if nothing is asked for.
     """
-    if experiment.flip == "none" and not experiment.shift and not experiment.erase:
+    if experiment.flip == "none" and not experiment.shift and not experiment.random_erasing:
         return images
     count, height, width, channels = images.shape
     generator = np.random.default_rng([experiment.seed, epoch, batch])
@@ -150,20 +150,23 @@ def move_pixels(
     lines = _sources(height, down, experiment.shift, turned)
     lines += np.arange(count)[:, np.newaxis] * height
     columns = _sources(width, right, experiment.shift, mirrored)
-    erased = _within(height, top, experiment.erase), _within(width, left, experiment.erase)
+    erased = (
+        _within(height, top, experiment.random_erasing),
+        _within(width, left, experiment.random_erasing),
+    )
     if isinstance(images, np.ndarray):
         # Pixels are copied as a whole, not channel by channel: that is several times as fast.
         whole = np.ascontiguousarray(images).view(f"V{channels}").reshape(-1)
         moved = whole[lines[:, :, None] * width + columns[:, None, :]].view("uint8")
         moved = moved.reshape(images.shape)
-        if experiment.erase:
+        if experiment.random_erasing:
             moved[erased[0][:, :, None] & erased[1][:, None, :]] = GREY
         return moved
     ops = load_keras().ops
     lines, columns, *erase = map(ops.convert_to_tensor, (lines, columns, *erased))
     whole = ops.reshape(images, (-1, channels))
     moved = ops.take(whole, lines[:, :, None] * width + columns[:, None, :], axis=0)
-    if experiment.erase:
+    if experiment.random_erasing:
         inside = erase[0][:, :, None, None] & erase[1][:, None, :, None]
         moved = ops.where(inside, ops.cast(GREY, "uint8"), moved)
     return moved

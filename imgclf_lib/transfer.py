@@ -23,7 +23,7 @@ import pandas as pd
 from filelock import FileLock
 
 from imgclf_lib.backbones import weights_digest
-from imgclf_lib.backend import load_keras, number_format
+from imgclf_lib.backend import compute_dtype, load_keras
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -193,7 +193,7 @@ def cached_features(
         "data_fingerprint": data.fingerprint,
         "backbone": experiment.backbone,
         "weights": weights_digest(model.get_layer("backbone")),
-        "precision": number_format(experiment.precision),
+        "precision": compute_dtype(experiment.precision),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }

@@ -63,7 +63,7 @@ def test_training_alone_augments():
     """And the same images come in each epoch, wherever it is begun."""
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), "uint8")
     split = Split("train", images, np.arange(12) % 3, np.arange(12).astype(object))
-    experiment = Experiment(batch_size=5, shift=0.3, erase=0.3, flip="horizontal")
+    experiment = Experiment(batch_size=5, shift=0.3, random_erasing=0.3, flip="horizontal")
     still = Batches(split, experiment, 3, training=False)
     np.testing.assert_array_equal(np.concatenate([still[at][0] for at in range(3)]), images)
     batches, again = (Batches(split, experiment, 3, training=True) for _ in range(2))
@@ -81,7 +81,7 @@ def test_training_alone_augments():
 def test_images_on_a_gpu_make_the_same_batches():
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), "uint8")
     split = Split("train", images, np.arange(12) % 3, np.arange(12).astype(object))
-    experiment = Experiment(batch_size=5, shift=0.3, erase=0.3, flip="alternate")
+    experiment = Experiment(batch_size=5, shift=0.3, random_erasing=0.3, flip="alternate")
     here, there = (Batches(split, experiment, 3, training=True) for _ in range(2))
     there.images = keras.ops.convert_to_tensor(images)
     for number in range(len(here)):

@@ -73,8 +73,14 @@ def test_every_choice_gives_probabilities(name, choice):
         {"kernel_size": 1},
         {"kernel_size": 15},
         {"filters": (), "dense_units": (), "dropout": 0.0},
-        {"seed": 2**31 - 1, "flip": "both", "erase": 0.5, "brightness": 1.0, "contrast": 1.0},
-        {"shift": 0.5, "rotate": 180.0, "zoom": 0.5, "erase": 0.001},
+        {
+            "seed": 2**31 - 1,
+            "flip": "both",
+            "random_erasing": 0.5,
+            "brightness": 1.0,
+            "contrast": 1.0,
+        },
+        {"shift": 0.5, "rotate": 180.0, "zoom": 0.5, "random_erasing": 0.001},
     ],
     ids=str,
 )

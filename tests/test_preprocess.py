@@ -57,7 +57,7 @@ def test_scaling(scaling, channels):
 STRENGTHS = {
     "flip": "horizontal",
     "shift": 0.25,
-    "erase": 0.25,
+    "random_erasing": 0.25,
     "rotate": 30.0,
     "zoom": 0.3,
     "brightness": 0.2,
@@ -128,7 +128,7 @@ def test_every_layer_has_its_own_stream():
 
 def test_epochs_and_batches_move_pixels_differently():
     images = random_images(20, 8, 8, 1)
-    fields = {"shift": 0.25, "erase": 0.3}
+    fields = {"shift": 0.25, "random_erasing": 0.3}
     first = moved(images, **fields)
     np.testing.assert_array_equal(first, moved(images, **fields))
     assert (first != moved(images, epoch=1, **fields)).any()
@@ -149,7 +149,7 @@ def test_a_tensor_is_moved_as_an_array_is(flip, erase, channels):
     images = random_images(6, 8, 10, channels)
     keras = load_keras()
     tensor = keras.ops.convert_to_tensor(images)
-    changes = {"flip": flip, "erase": erase, "shift": 0.3}
+    changes = {"flip": flip, "random_erasing": erase, "shift": 0.3}
     answer = moved(tensor, 1, 2, **changes)
     assert keras.ops.is_tensor(answer)
     assert keras.backend.standardize_dtype(answer.dtype) == "uint8"
@@ -210,8 +210,8 @@ def test_a_shift_stays_within_its_range_and_repeats_the_edge():
 
 def test_erasing_paints_a_grey_square():
     images = random_images(200, 20, 20, 1) // 2  # darker than the square
-    changed = moved(images, erase=0.25) != images
-    assert (moved(images, erase=0.25)[changed] == GREY).all()
+    changed = moved(images, random_erasing=0.25) != images
+    assert (moved(images, random_erasing=0.25)[changed] == GREY).all()
     places = set()
     for each in changed[..., 0]:
         rows, columns = np.flatnonzero(each.any(1)), np.flatnonzero(each.any(0))

@@ -11,7 +11,7 @@ from imgclf_lib.widgets.augmentation_preview import AugmentationPreview
 
 STRENGTHS = {
     **{"flip": "both", "shift": 0.2, "rotate": 30.0, "zoom": 0.3},
-    **{"brightness": 0.4, "contrast": 0.5, "erase": 0.4},
+    **{"brightness": 0.4, "contrast": 0.5, "random_erasing": 0.4},
 }
 
 
