@@ -171,13 +171,13 @@ class Arguments:
 
 def contenders(torch: Path) -> list[str]:
     """Those of ``KINDS`` that can run here; what is left out is said, with its reason."""
-    from imgclf_lib.backend import number_format
+    from imgclf_lib.backend import compute_dtype
 
     kinds = list(KINDS)
     if not torch.is_file():
         kinds = [kind for kind in kinds if not kind.startswith("torch")]
         print(f"PyTorch is left out: there is no {torch} (make test-torch)", file=sys.stderr)
-    if number_format("fastest") != "bfloat16":
+    if compute_dtype("fastest") != "bfloat16":
         kinds = [kind for kind in kinds if not kind.endswith("bfloat16")]
         print("bfloat16 is left out: this processor does not multiply it", file=sys.stderr)
     return kinds

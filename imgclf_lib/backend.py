@@ -125,7 +125,7 @@ def _free_on_gpu() -> int:
     return int(told.get("bytes_limit", 0) - told.get("bytes_in_use", 0))
 
 
-def number_format(precision: str) -> str:
+def compute_dtype(precision: str) -> str:
     """The number format that the field ``precision`` of an experiment means on this machine.
 
     Args:
@@ -146,12 +146,12 @@ def dtype_policy(precision: str) -> Any:
     """What tells layers to compute in a number format; their weights stay ``float32``.
 
     Args:
-        precision: As for ``number_format``.
+        precision: As for ``compute_dtype``.
 
     Returns:
         A ``keras.DTypePolicy``.
     """
-    chosen = number_format(precision)
+    chosen = compute_dtype(precision)
     return load_keras().DTypePolicy(chosen if chosen == "float32" else f"mixed_{chosen}")
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgclf_lib.augmentation import move_pixels
 from imgclf_lib.backend import load_keras, place_on_gpu
 from imgclf_lib.data import Split
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.preprocess import move_pixels
 
 if TYPE_CHECKING:
     import keras
@@ -161,3 +161,18 @@ def balanced_order(labels: np.ndarray, generator: np.random.Generator) -> np.nda
         rounds = [generator.permutation(rows) for _ in range(math.ceil(turn / len(rows)))]
         chosen.append(np.concatenate([rows[:0], *rounds])[:turn])
     return generator.permutation(np.concatenate(chosen))
+
+
+def class_weights(labels: np.ndarray, classes: int) -> dict[int, float]:
+    """Weights that give every class the same total weight: ``n / (classes * count)``.
+
+    Args:
+        labels: ``int64`` array of shape ``(n,)``.
+        classes: Number of classes.
+
+    Returns:
+        Weight by label. Same formula as scikit-learn's ``compute_class_weight("balanced")``, which
+        refuses a class without images.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return {label: len(labels) / (classes * max(1, count)) for label, count in enumerate(counts)}

@@ -13,6 +13,8 @@ from typing import Any, Literal, Self
 
 from imgclf_lib.errors import InputError
 
+RENAMED = {"erase": "random_erasing", "averaging": "ema"}  # fields: the first name, and today's
+
 
 def _field(default: Any, help: str, minimum: float | None = None, maximum: float | None = None):
     """A dataclass field that carries its help text and its allowed range."""
@@ -59,7 +61,7 @@ class Experiment:
     zoom: float = _field(0.0, "random zoom, at most this fraction in or out", 0.0, 0.5)
     brightness: float = _field(0.0, "random brightness, at most this fraction of white", 0.0, 1.0)
     contrast: float = _field(0.0, "random contrast, at most this fraction", 0.0, 1.0)
-    erase: float = _field(0.0, "random erased square, its side as a fraction", 0.0, 0.5)
+    random_erasing: float = _field(0.0, "random erased square, its side as a fraction", 0.0, 0.5)
     # Architecture
     stem: Literal["none", "whitened"] = _field(
         "none",
@@ -103,9 +105,9 @@ class Experiment:
     )
     weight_decay: float = _field(0.0, "decoupled weight decay", 0.0, 1.0)
     label_smoothing: float = _field(0.0, "share of each label spread over all classes", 0.0, 0.5)
-    averaging: float = _field(
+    ema: float = _field(
         0.0,
-        "weights are averaged over steps, keeping this share of the average; 0 does not",
+        "exponential moving average of the weights, keeping this share of it each step; 0: none",
         0,
         0.9999,
     )
@@ -168,12 +170,21 @@ class Experiment:
         """All fields as JSON text, in the order of their definition."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
+    def key_text(self) -> str:
+        """What tells this experiment from others: ``to_json`` with the first name of each field.
+
+        The folders of runs are named after it, so a field that is renamed leaves them as they are.
+        """
+        first = {today: name for name, today in RENAMED.items()}
+        values = dataclasses.asdict(self).items()
+        return json.dumps({first.get(name, name): value for name, value in values}, indent=2)
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The experiment that ``to_json`` wrote.
 
         Args:
-            text: JSON text: one object whose names are fields.
+            text: JSON text: one object whose names are fields, also by names they once had.
 
         Returns:
             The experiment.
@@ -187,6 +198,8 @@ class Experiment:
             raise InputError(f"This is not an experiment in JSON: {error}") from error
         if not isinstance(values, dict):
             raise InputError("An experiment in JSON is one object", received=values)
+        for name in RENAMED.keys() & values.keys():
+            values[RENAMED[name]] = values.pop(name)
         return cls().replace(**values)
 
 

@@ -5,11 +5,11 @@ import pandas as pd
 
 from imgclf_lib.data import ImageData
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.features import cached_features
 from imgclf_lib.findings import make_findings
 from imgclf_lib.label_errors import find_label_errors
 from imgclf_lib.model import build_model
 from imgclf_lib.splits import group_images
+from imgclf_lib.transfer import cached_features
 
 MOST_BYTES = 800_000_000  # of images or features that are held in memory
 

@@ -22,7 +22,7 @@ def network(plan: pd.DataFrame, title: str = "", axes: Axes | None = None) -> Ax
     feature map sees.
 
     Args:
-        plan: As from ``plan_network`` or ``layer_table``.
+        plan: As from ``plan_network``.
         title: What is shown.
         axes: Where to draw; new axes by default.
 
@@ -87,19 +87,6 @@ def _mark_receptive_field(axes: Axes, stages: list, box: tuple[float, float, flo
 
 
 def _stages(plan: pd.DataFrame) -> list[tuple[str, tuple[int, ...], int]]:
-    """Name, shape and receptive field of the parts that are drawn."""
-    found: dict[str, tuple[str, tuple[int, ...], int]] = {}
-    for row in plan.itertuples():
-        number = row.layer.split("_")[0].lstrip("abcdefghijklmnopqrstuvwxyz")
-        if row.kind == "InputLayer":
-            name = "image"
-        elif row.kind.startswith(("Conv", "Activation", "MaxPooling", "AveragePooling")):
-            name = f"block {number}"
-        elif row.kind.startswith("Global"):
-            name = "maximum" if "Max" in row.kind else "average"
-        elif row.kind == "Dense":
-            name = f"dense {number}" if number else "classes"
-        else:
-            continue
-        found[name] = (name, row.output, row.receptive_field)
-    return list(found.values())
+    """Name, shape and receptive field of each part, as its last layer leaves them."""
+    last = plan[plan["part"] != ""].drop_duplicates("part", keep="last")
+    return list(zip(last["part"], last["output"], last["receptive_field"], strict=True))

@@ -60,7 +60,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "filters": (64, 256, 256),
         "convolutions": 2,
         "shift": 0.1,
-        "erase": 0.3,
+        "random_erasing": 0.3,
         "weight_decay": 0.1,
         "epochs": 16,  # half an hour on two cores with bfloat16
     },

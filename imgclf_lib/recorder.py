@@ -15,13 +15,11 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.backend import load_keras
-from imgclf_lib.batch_normalization import fuse_batch_normalization
-from imgclf_lib.batches import Batches, feed, fit_batches
+from imgclf_lib.batches import Batches, class_weights, feed, fit_batches
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.fitting import compile_model
+from imgclf_lib.fitting import compile_model, fuse_batch_normalization
 from imgclf_lib.model import measuring_batch
-from imgclf_lib.preprocess import class_weights
 from imgclf_lib.progress import progress_bar
 from imgclf_lib.runs import Run, atomic, write_table
 

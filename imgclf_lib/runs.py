@@ -23,11 +23,11 @@ import pandas as pd
 
 from imgclf_lib import __version__
 from imgclf_lib.backbones import weights_key
-from imgclf_lib.backend import backend_name, list_devices, load_keras, number_format
+from imgclf_lib.backend import backend_name, compute_dtype, list_devices, load_keras
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.muon import muon_class
+from imgclf_lib.fitting import muon_class
 from imgclf_lib.paths import models_folder
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def run_folder(experiment: Experiment, data: ImageData) -> Path:
         experiment = experiment.replace(backbone_weights=weights_key(experiment))
     # Where the data and its fix list lie does not count: the fingerprint tells their content.
     plain = experiment.replace(backend=backend, data=data.name, fixes="")
-    content = [plain.to_json(), data.fingerprint]
+    content = [plain.key_text(), data.fingerprint]
     digest = hashlib.blake2b("\0".join([*content, __version__]).encode(), digest_size=5)
     return models_folder() / f"{data.name}-{digest.hexdigest()}"
 
@@ -206,7 +206,7 @@ def environment(experiment: Experiment, data: ImageData) -> dict[str, Any]:
         "packages": versions,
         "backend": keras.backend.backend(),
         "devices": list_devices(),
-        "precision": number_format(experiment.precision),
+        "precision": compute_dtype(experiment.precision),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "git_commit": _git_commit(),

@@ -118,7 +118,7 @@ def test_loading_is_quiet():
 def test_number_formats_that_are_named_stay(monkeypatch):
     monkeypatch.setattr(backend, "_gpu_multiplies_bfloat16", lambda: True)
     for name in ("float32", "bfloat16", "float16"):
-        assert backend.number_format(name) == name
+        assert backend.compute_dtype(name) == name
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_the_number_format_of_a_machine(gpu, flags, auto, fastest, tmp_path, mon
     monkeypatch.setattr(backend, "_gpu_multiplies_bfloat16", lambda: gpu)
     backend._cpu_multiplies_bfloat16.cache_clear()
     try:
-        assert backend.number_format("auto") == auto
-        assert backend.number_format("fastest") == fastest
+        assert backend.compute_dtype("auto") == auto
+        assert backend.compute_dtype("fastest") == fastest
     finally:
         backend._cpu_multiplies_bfloat16.cache_clear()
 

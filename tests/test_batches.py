@@ -8,12 +8,13 @@ import threading
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
-from imgclf_lib.augmentation import move_pixels
 from imgclf_lib.backend import load_keras
-from imgclf_lib.batches import Batches, feed, fit_batches
+from imgclf_lib.batches import Batches, class_weights, feed, fit_batches
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.preprocess import move_pixels
 
 keras = load_keras()
 
@@ -62,7 +63,7 @@ def test_training_alone_augments():
     """And the same images come in each epoch, wherever it is begun."""
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), "uint8")
     split = Split("train", images, np.arange(12) % 3, np.arange(12).astype(object))
-    experiment = Experiment(batch_size=5, shift=0.3, erase=0.3, flip="horizontal")
+    experiment = Experiment(batch_size=5, shift=0.3, random_erasing=0.3, flip="horizontal")
     still = Batches(split, experiment, 3, training=False)
     np.testing.assert_array_equal(np.concatenate([still[at][0] for at in range(3)]), images)
     batches, again = (Batches(split, experiment, 3, training=True) for _ in range(2))
@@ -80,7 +81,7 @@ def test_training_alone_augments():
 def test_images_on_a_gpu_make_the_same_batches():
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), "uint8")
     split = Split("train", images, np.arange(12) % 3, np.arange(12).astype(object))
-    experiment = Experiment(batch_size=5, shift=0.3, erase=0.3, flip="alternate")
+    experiment = Experiment(batch_size=5, shift=0.3, random_erasing=0.3, flip="alternate")
     here, there = (Batches(split, experiment, 3, training=True) for _ in range(2))
     there.images = keras.ops.convert_to_tensor(images)
     for number in range(len(here)):
@@ -199,3 +200,22 @@ def test_no_pipeline_of_ours_is_slow():
         assert done.returncode == 0, done.stderr
         said[name] = "M_TRIM_THRESHOLD" in done.stderr
     assert said == {"ours": False, "theirs": True}
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 0, 0, 1, 1, 2], [2, 1, 0], np.random.default_rng(0).integers(0, 5, 200)], ids=str
+)
+def test_class_weights_are_those_of_sklearn(labels):
+    labels = np.asarray(labels)
+    known = np.unique(labels)
+    wanted = dict(
+        zip(known, compute_class_weight("balanced", classes=known, y=labels), strict=True)
+    )
+    found = class_weights(labels, len(known))
+    assert found == pytest.approx(wanted)
+    totals = [found[label] * (labels == label).sum() for label in known]
+    assert totals == pytest.approx([len(labels) / len(known)] * len(known))
+
+
+def test_a_class_without_images_has_a_finite_weight():
+    assert class_weights(np.array([0, 0, 2]), 3) == {0: 0.5, 1: 1.0, 2: 1.0}

@@ -1,6 +1,8 @@
-"""EfficientNet-Lite0: the network and its weights are those of the original in PyTorch."""
+"""EfficientNet-Lite0 is that of PyTorch; its weights are read without it, and nothing is run."""
 
+import pickle
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,13 @@ from imgclf_lib import efficientnet_lite
 from imgclf_lib.backend import load_keras
 from imgclf_lib.efficientnet_lite import (
     CENTRE,
+    MAGIC,
+    PROTOCOL,
     SPREAD,
     build_efficientnet_lite0,
     imagenet_file,
     load_torch_weights,
+    read_torch_file,
 )
 from imgclf_lib.errors import InputError
 
@@ -118,3 +123,147 @@ def test_other_tensors_are_refused(network, tmp_path, monkeypatch):
     del tensors["_bn0.weight"]
     with pytest.raises(InputError, match=r"no tensor '_bn0\.weight'"):
         load_torch_weights(network, Path("other.pth"))
+
+
+FACTS = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {"int": 4}}
+EMPTY = b"ccollections\nOrderedDict\n)R"
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def whole(value: int) -> bytes:
+    return b"J" + struct.pack("<i", value)
+
+
+def several(*values: bytes) -> bytes:
+    return b"(" + b"".join(values) + b"t"
+
+
+def tensor(count, shape, strides, offset=0, key="0", kind="FloatStorage") -> bytes:
+    """The opcodes with which ``torch.save`` describes a tensor."""
+    storage = several(
+        text("storage"), f"ctorch\n{kind}\n".encode(), text(key), text("cpu"), whole(count), b"N"
+    )
+    view = (several(*map(whole, shape)), several(*map(whole, strides)))
+    arguments = several(storage + b"Q", whole(offset), *view, b"\x89", EMPTY)
+    return b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"R"
+
+
+def torch_file(path, tensors: dict[str, bytes], numbers: dict[str, np.ndarray], facts=FACTS):
+    """Write a file as ``torch.save`` wrote it before version 1.6."""
+    content = b"".join(text(name) + each for name, each in tensors.items())
+    parts = [pickle.dumps(each, 2) for each in (MAGIC, PROTOCOL, facts)]
+    parts += [b"\x80\x02" + EMPTY + b"(" + content + b"u.", pickle.dumps(list(numbers), 2)]
+    for each in numbers.values():
+        parts += [struct.pack("<q", each.size), each.tobytes()]
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+SIX = {"0": np.arange(6, dtype="float32")}
+
+
+def test_tensors_are_read(tmp_path):
+    path = torch_file(
+        tmp_path / "weights.pth",
+        {
+            "plain": tensor(6, (2, 3), (3, 1)),
+            "turned": tensor(6, (3, 2), (1, 3)),
+            "part": tensor(6, (2,), (2,), 1),
+            "one": tensor(1, (), (), 0, "1", "LongStorage"),
+        },
+        {**SIX, "1": np.array([7], "int64")},
+    )
+    found = read_torch_file(path)
+    assert list(found) == ["plain", "turned", "part", "one"]
+    np.testing.assert_array_equal(found["plain"], [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(found["turned"], [[0, 3], [1, 4], [2, 5]])
+    np.testing.assert_array_equal(found["part"], [1, 3])
+    assert found["one"] == 7
+    assert found["plain"].flags.writeable
+
+
+def test_what_torch_writes_is_read(tmp_path):
+    torch = pytest.importorskip("torch")
+    state = {
+        "float": torch.randn(4, 3, 3, 3),
+        "last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
+        "half": torch.randn(5).half(),
+        "long": torch.tensor(9),
+    }
+    path = tmp_path / "weights.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    found = read_torch_file(path)
+    for name, each in state.items():
+        np.testing.assert_array_equal(found[name], each.numpy())
+    torch.save(state, path)
+    with pytest.raises(InputError, match="newer format"):
+        read_torch_file(path)
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"cposix\nsystem\n" + several(text("touch ran")) + b"R",
+        b"cbuiltins\neval\n" + several(text("open('ran', 'w')")) + b"R",
+        b"cimgclf_lib.efficientnet_lite\nread_torch_file\n" + several(text("x")) + b"R",
+        b"ctorch\nload\n" + several(text("x")) + b"R",
+        b"ctorch._utils\n_rebuild_parameter\n",
+        b"\x8c\x02os\x8c\x06system\x93" + several(text("touch ran")) + b"R",
+        b"\x8c\x0bcollections\x8c\x14OrderedDict.__init__\x93",
+        several(text("module"), text("0")) + b"Q",
+        text("a plain text"),
+        b"N",
+        b"ctorch._utils\n_rebuild_tensor_v2\n" + several(b"N", b"N", b"N", b"N") + b"R",
+    ],
+    ids=range(11),
+)
+def test_nothing_but_tensors_is_accepted_and_nothing_is_run(opcodes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = torch_file(tmp_path / "weights.pth", {"bad": opcodes}, SIX)
+    with pytest.raises(InputError, match="not a file of PyTorch weights"):
+        read_torch_file(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["weights.pth"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        tensor(6, (2, 4), (3, 1)),
+        tensor(6, (7,), (1,)),
+        tensor(6, (1_000_000, 1_000_000), (0, 0)),
+        tensor(6, (2,), (-1,), 5),
+        tensor(6, (-2,), (1,)),
+        tensor(6, (1,), (1,), 6),
+        tensor(6, (1,), (1,), -1),
+        tensor(6, (1, 1), (1,)),
+        tensor(-6, (1,), (1,)),
+        tensor(6, (1,), (1,), 0, "9"),
+    ],
+    ids=range(10),
+)
+def test_no_tensor_reaches_beyond_its_numbers(made, tmp_path):
+    with pytest.raises(InputError, match="not a file of PyTorch weights"):
+        read_torch_file(torch_file(tmp_path / "weights.pth", {"bad": made}, SIX))
+
+
+def test_damaged_files_are_refused(tmp_path):
+    whole_file = torch_file(tmp_path / "whole.pth", {"a": tensor(6, (6,), (1,))}, SIX).read_bytes()
+    damaged = tmp_path / "damaged.pth"
+    for length in range(0, len(whole_file), 7):
+        damaged.write_bytes(whole_file[:length])
+        with pytest.raises(InputError, match="not a file of PyTorch weights"):
+            read_torch_file(damaged)
+    for content in (b"PK\x03\x04", b"\x89HDF", bytes(range(256))):
+        damaged.write_bytes(content)
+        with pytest.raises(InputError, match="Allowed: a state dictionary"):
+            read_torch_file(damaged)
+    with pytest.raises(InputError, match="little-endian"):
+        read_torch_file(torch_file(damaged, {}, SIX, {**FACTS, "little_endian": False}))
+    with pytest.raises(InputError, match="counts"):
+        read_torch_file(torch_file(damaged, {"a": tensor(5, (5,), (1,))}, SIX))
+    for missing in (tmp_path / "nowhere.pth", tmp_path):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_torch_file(missing)

@@ -1,6 +1,7 @@
 """The one vocabulary: ranges, messages, JSON, presets."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import typing
@@ -10,7 +11,7 @@ from typing import Literal
 import pytest
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.experiment import Experiment
+from imgclf_lib.experiment import RENAMED, Experiment
 from imgclf_lib.presets import PRESETS, preset
 
 HINTS = typing.get_type_hints(Experiment)
@@ -134,6 +135,19 @@ def test_json_round_trip():
         assert Experiment.from_json(each.to_json()) == each
     written = json.loads(Experiment().to_json())
     assert list(written) == [each.name for each in fields(Experiment)]
+
+
+def test_renamed_fields_read_old_files_and_keep_the_keys_of_runs():
+    chosen = Experiment(ema=0.9, random_erasing=0.2)
+    old = chosen.key_text()
+    assert '"averaging": 0.9' in old
+    assert '"erase": 0.2' in old
+    assert Experiment.from_json(old) == chosen
+    today = [RENAMED.get(name, name) for name in json.loads(old)]
+    assert today == [each.name for each in fields(Experiment)]
+    # As written before any field was renamed.
+    known = hashlib.sha256(Experiment().key_text().encode()).hexdigest()
+    assert known.startswith("de038e0c3fb35530"), "another key: finished runs are not found any more"
 
 
 def test_json_may_leave_fields_out():

@@ -1,16 +1,31 @@
-"""Networks from experiments: every field builds, and the tables count right."""
+"""Networks from experiments: every field builds, and the plan is what is built."""
 
+import math
 import typing
 from dataclasses import fields
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imgclf_lib.backend import load_keras
+from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.model import build_model, layer_table, measuring_batch
-from imgclf_lib.preprocess import PixelStatistics
+from imgclf_lib.fitting import compile_model
+from imgclf_lib.model import (
+    add_test_time_flip,
+    build_model,
+    fit_to_memory,
+    gigabytes,
+    layer_table,
+    measuring_batch,
+    plan_network,
+    training_memory,
+    whitening_filters,
+)
+from imgclf_lib.network_plots import network
+from imgclf_lib.preprocess import PixelStatistics, pixel_statistics
 from imgclf_lib.presets import PRESETS, preset
 
 keras = load_keras()
@@ -58,8 +73,14 @@ def test_every_choice_gives_probabilities(name, choice):
         {"kernel_size": 1},
         {"kernel_size": 15},
         {"filters": (), "dense_units": (), "dropout": 0.0},
-        {"seed": 2**31 - 1, "flip": "both", "erase": 0.5, "brightness": 1.0, "contrast": 1.0},
-        {"shift": 0.5, "rotate": 180.0, "zoom": 0.5, "erase": 0.001},
+        {
+            "seed": 2**31 - 1,
+            "flip": "both",
+            "random_erasing": 0.5,
+            "brightness": 1.0,
+            "contrast": 1.0,
+        },
+        {"shift": 0.5, "rotate": 180.0, "zoom": 0.5, "random_erasing": 0.001},
     ],
     ids=str,
 )
@@ -190,3 +211,248 @@ def test_augmentation_by_layers_is_no_part_of_prediction():
 )
 def test_large_images_are_measured_in_small_batches(shape, batch):
     assert measuring_batch(shape) == batch
+
+
+PLAIN = Experiment(filters=(6, 8), dense_units=(), dropout=0.0, scaling="standardize")
+
+
+def photos(count: int = 60, channels: int = 3) -> np.ndarray:
+    """Images whose neighbouring pixels and channels are alike, as in photographs."""
+    generator = np.random.default_rng(1)
+    coarse = generator.integers(20, 236, (count, 8, 8, 1)).repeat(2, axis=1).repeat(2, axis=2)
+    noise = generator.integers(-20, 20, (count, 16, 16, channels))
+    return (coarse + noise).astype("uint8")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_whitened_answers_are_not_correlated(channels):
+    images = photos(channels=channels)
+    statistics = pixel_statistics(images)
+    model = build_model(PLAIN.replace(stem="whitened"), (16, 16, channels), 3, statistics)
+    stem = model.get_layer("whitening")
+    answers = keras.Model(model.inputs, stem.output).predict(images, verbose=0)
+    half = answers.shape[-1] // 2
+    assert half == 4 * channels
+    values = answers.reshape(-1, 2 * half)
+    np.testing.assert_allclose(values[:, :half], -values[:, half:], atol=1e-5)
+    found = values[:, :half].T @ values[:, :half] / len(values)
+    np.testing.assert_allclose(found, np.eye(half), atol=0.05)
+    scaled = images / statistics.deviation
+    assert abs(np.corrcoef(scaled[:, :, 1:, 0].ravel(), scaled[:, :, :-1, 0].ravel())[0, 1]) > 0.3
+
+
+def test_filters_without_statistics_and_of_constant_images_are_numbers():
+    for images in (photos()[:0], np.full((4, 8, 8, 3), 7, "uint8"), photos()[:, :1, :1]):
+        assert np.isfinite(whitening_filters(pixel_statistics(images))).all()
+
+
+def test_the_stem_is_not_trained():
+    images, experiment = photos(), PLAIN.replace(stem="whitened", learning_rate=0.1)
+    model = build_model(experiment, (16, 16, 3), 3, pixel_statistics(images))
+    compile_model(model, experiment, 10)
+    before = model.get_weights()
+    model.train_on_batch(images, np.arange(len(images)) % 3)
+    changed = [not np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True)]
+    assert changed == [False] + [True] * (len(changed) - 1)
+
+
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_the_halving_may_come_first(convolutions):
+    first = PLAIN.replace(pooling_place="first", convolutions=convolutions, normalization="batch")
+    names = [each.name for each in build_model(first, (16, 16, 3), 3).layers]
+    start = names.index("convolution1_1")
+    assert names[start + 1 : start + 4] == ["pooling1", "normalization1_1", "activation1_1"]
+    assert sum(name.startswith("pooling") for name in names) == 2
+    # Activations that never fall give the same maximum, whether before or after.
+    last = PLAIN.replace(convolutions=1)
+    models = [
+        build_model(last.replace(pooling_place=place), (16, 16, 3), 3)
+        for place in ("last", "first")
+    ]
+    answers = [each.predict(photos(4), verbose=0) for each in models]
+    np.testing.assert_allclose(*answers, atol=1e-5)
+
+
+def test_identity_hands_its_inputs_on():
+    experiment = PLAIN.replace(
+        filters=(3, 5), initialization="identity", normalization="batch", pooling="average"
+    )
+    model = build_model(experiment, (16, 16, 3), 3)
+    first = model.get_layer("convolution1_1")
+    outputs = keras.Model(model.inputs, [model.get_layer("scaling").output, first.output])
+    scaled, found = outputs.predict(photos(3), verbose=0)
+    np.testing.assert_allclose(scaled, found, atol=1e-5)
+    kernel = model.get_layer("convolution2_1").get_weights()[0]
+    assert kernel[1, 1, :, :3].tolist() == np.eye(3).tolist()
+    assert np.abs(kernel[..., 3:]).min() > 0
+
+
+def test_he_begins_with_larger_weights_than_glorot():
+    deviations = [
+        build_model(PLAIN.replace(initialization=name, filters=(64, 64)), (16, 16, 3), 3)
+        .get_layer("convolution2_1")
+        .get_weights()[0]
+        .std()
+        for name in ("glorot", "he")
+    ]
+    assert deviations == pytest.approx([np.sqrt(2 / (9 * 128)), np.sqrt(2 / (9 * 64))], rel=0.05)
+
+
+def test_test_time_flip_averages_both_answers():
+    images = photos(5)
+    model = build_model(PLAIN, (16, 16, 3), 3, pixel_statistics(images))
+    once = [model.predict(each, verbose=0) for each in (images, images[:, :, ::-1])]
+    both = add_test_time_flip(model).predict(images, verbose=0)
+    np.testing.assert_allclose(both, np.mean(once, axis=0), atol=1e-6)
+    assert np.abs(once[0] - once[1]).max() > 1e-3
+
+
+def random_design(seed: int) -> tuple[Experiment, tuple[int, int, int], int]:
+    generator = np.random.default_rng(seed)
+
+    def pick(*choices):
+        return choices[generator.integers(len(choices))]
+
+    experiment = Experiment(
+        filters=tuple(generator.integers(1, 13, generator.integers(0, 5)).tolist()),
+        convolutions=pick(1, 2, 3),
+        kernel_size=pick(1, 2, 3, 5),
+        pooling=pick("max", "average", "stride"),
+        normalization=pick("none", "batch", "layer", "group"),
+        head=pick("flatten", "average", "max"),
+        stem=pick("none", "whitened"),
+        pooling_place=pick("last", "first"),
+        dense_units=tuple(generator.integers(1, 20, generator.integers(0, 4)).tolist()),
+        dropout=pick(0.0, 0.3),
+        activation=pick("relu", "gelu"),
+        scaling=pick("unit", "standardize"),
+    )
+    return experiment, (pick(8, 15, 28), pick(8, 13, 28), pick(1, 3)), pick(2, 10, 200)
+
+
+def same(planned: pd.DataFrame, built: pd.DataFrame) -> None:
+    built = built[~built["kind"].str.startswith("Random")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(planned.drop(columns="part"), built, check_dtype=False)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_plan_is_what_is_built(seed):
+    experiment, shape, classes = random_design(seed)
+    same(
+        plan_network(experiment, shape, classes),
+        layer_table(build_model(experiment, shape, classes)),
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if not preset(name).backbone])
+def test_presets_are_planned_right(name):
+    experiment = preset(name)
+    built = layer_table(build_model(experiment, (28, 28, 3), 10))
+    same(plan_network(experiment, (28, 28, 3), 10), built)
+
+
+def test_small_maps_are_not_halved_in_the_plan_either():
+    experiment = Experiment(filters=(2,) * 6)
+    same(plan_network(experiment, (8, 8, 1), 2), layer_table(build_model(experiment, (8, 8, 1), 2)))
+
+
+def test_memory_by_hand():
+    experiment = Experiment(
+        filters=(2,), dense_units=(), dropout=0.0, normalization="batch", batch_size=10
+    )
+    plan = plan_network(experiment, (4, 4, 1), 3)
+    learnt = 9 * 2 + 2 * 2 + (2 * 2 * 2 + 1) * 3
+    memory = training_memory(plan, experiment)
+    assert memory.weights == 4 * (learnt + 2 * 2)
+    assert memory.gradients == 4 * learnt
+    assert memory.moments == 2 * 4 * learnt
+    # pixels, scaling; convolution, normalisation, activation; pooling; probabilities
+    assert memory.activations == 4 * 10 * (2 * 16 + 3 * 32 + 8 + 3)
+    assert memory.total == sum(memory)
+    half = training_memory(plan, experiment.replace(precision="bfloat16", optimizer="sgd"))
+    assert half.activations == memory.activations / 2
+    assert half.moments == memory.moments / 2
+
+
+def test_optimisers_keep_as_much_as_they_say():
+    """Keras counts the optimiser's own numbers; two more are its steps and its rate."""
+    from imgclf_lib.fitting import compile_model
+
+    for optimizer in ("adam", "adamw", "sgd", "rmsprop"):
+        experiment = Experiment(filters=(3,), dense_units=(4,), optimizer=optimizer)
+        model = build_model(experiment, (8, 8, 1), 2)
+        compile_model(model, experiment, 1)
+        model.optimizer.build(model.trainable_variables)
+        kept = sum(math.prod(each.shape) for each in model.optimizer.variables) - 2
+        plan = plan_network(experiment, (8, 8, 1), 2)
+        assert training_memory(plan, experiment).moments == 4 * kept
+
+
+def test_a_gigantic_design_is_planned_at_once():
+    experiment = Experiment(filters=(4096,) * 2, dense_units=(16_384,) * 4, batch_size=65_536)
+    plan = plan_network(experiment, (1024, 1024, 3), 200)
+    assert training_memory(plan, experiment).total > 10**12
+    assert (plan[["parameters", "multiply_adds"]] >= 0).all(axis=None), "no number overflows"
+
+
+@pytest.mark.parametrize(
+    ("free", "kind", "words"),
+    [(1e9, "too big", "only 1.0 GB"), (4e9, "tight", "twice as much"), (9e9, "fits", "9.0 GB")],
+)
+def test_free_memory_decides(free, kind, words):
+    experiment = Experiment(dense_units=(65_536 // 4, 8192), batch_size=8)
+    plan = plan_network(experiment, (28, 28, 1), 10)
+    found, said = fit_to_memory(plan, experiment, int(free))
+    assert found == kind
+    assert words in said
+    assert ("fewer units help" in said) == (kind != "fits")
+
+
+def test_what_to_make_smaller():
+    for change, words in [
+        ({"dense_units": (16_384,)}, "the head “average” help"),
+        ({"filters": (4096, 4096), "head": "average"}, "fewer filters or a smaller kernel"),
+        ({"batch_size": 65_536}, "smaller batch size"),
+    ]:
+        experiment = Experiment(batch_size=1).replace(**change)
+        said = fit_to_memory(plan_network(experiment, (28, 28, 1), 10), experiment, 10**6)[1]
+        assert words in said
+
+
+def test_bytes_in_words():
+    assert [gigabytes(count) for count in (10, 2_340_000, 999_000_000, 4_321_000_000)] == [
+        *("0.1 MB", "2.34 MB", "999 MB", "4.3 GB"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "MobileNetV2"])
+def test_a_backbone_is_one_row_of_the_plan(name):
+    experiment = Experiment(backbone=name, backbone_weights="random", dense_units=(7,))
+    plan = plan_network(experiment, (28, 28, 1), 3).set_index("layer")
+    model = build_model(experiment, (28, 28, 1), 3)
+    assert plan["parameters"].sum() == model.count_params()
+    assert plan.loc["backbone", "output"] == model.get_layer("average").output.shape[1:]
+    with pytest.raises(InputError, match="no such backbone"):
+        plan_network(Experiment(backbone="mobilnet"), (28, 28, 1), 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({}, "image, block 1, block 2, dense 1, classes"),
+        ({"head": "average"}, "image, block 1, block 2, average, dense 1, classes"),
+        ({"head": "max", "dense_units": ()}, "image, block 1, block 2, maximum, classes"),
+        ({"stem": "whitened", "filters": (3,)}, "image, stem, block 1, dense 1, classes"),
+        ({"filters": (), "rotate": 5.0}, "image, dense 1, classes"),
+        ({"backbone": "mobilenet"}, "image, backbone, dense 1, classes"),
+    ],
+    ids=str,
+)
+def test_the_picture_names_the_parts_of_the_plan(change, parts):
+    axes = network(plan_network(Experiment(**change), (28, 28, 1), 10))
+    written = [text.get_text() for text in axes.texts]
+    assert [text for text in written if text in parts.split(", ")] == parts.split(", ")
+    shapes = [text for text in written if text and text[0].isdigit()]
+    assert len(shapes) == len(parts.split(", "))
+    assert shapes[0] == "28 × 28 × 1"
+    assert shapes[-1] == "10"

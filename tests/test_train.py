@@ -208,7 +208,7 @@ def test_seeds_repeat_and_interruption_leaves_no_trace(trained, tiny, tmp_path):
 def test_the_fast_recipe_too_is_resumed_without_a_trace(tiny, tmp_path):
     """Muon, averaged weights, alternate mirroring and a model that answers twice."""
     recipe = preset("fast").replace(data=tiny.data, filters=(4, 6), batch_size=16, epochs=3)
-    recipe = recipe.replace(averaging=0.8, flip="alternate", test_time_flip="yes")
+    recipe = recipe.replace(ema=0.8, flip="alternate", test_time_flip="yes")
     whole = train(recipe, out=tmp_path / "whole", progress="none")
     with pytest.raises(KeyboardInterrupt):
         train(recipe, out=tmp_path / "run", progress="none", callbacks=[stop_at(2, 1)])
@@ -232,7 +232,7 @@ def test_averaged_weights_are_those_that_are_measured_and_saved(linear, tmp_path
         def on_train_batch_end(self, batch, logs=None):
             steps.append(self.model.get_layer("probabilities").get_weights()[0])
 
-    chosen = linear.replace(averaging=0.5, optimizer="sgd", learning_rate=0.1)
+    chosen = linear.replace(ema=0.5, optimizer="sgd", learning_rate=0.1)
     run = train(chosen, out=tmp_path / "run", progress="none", callbacks=[Remember()])
     average = steps[0]
     for each in steps[1:]:

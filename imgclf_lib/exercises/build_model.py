@@ -143,7 +143,7 @@ def design_small_network(dataset):
         dataset: The images that it is for.
     """
     from imgclf_lib.experiment import Experiment
-    from imgclf_lib.network_plan import plan_network
+    from imgclf_lib.model import plan_network
 
     design = Experiment(
         filters=(16, 24, 32),

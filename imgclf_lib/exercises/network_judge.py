@@ -11,8 +11,7 @@ from imgclf_lib.data import ImageData, Split
 from imgclf_lib.exercises.exercise import Mistake
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.fitting import compile_model
-from imgclf_lib.model import build_model, predict_probabilities
-from imgclf_lib.network_plan import plan_network
+from imgclf_lib.model import build_model, plan_network, predict_probabilities
 from imgclf_lib.preprocess import pixel_statistics
 
 MOST_PARAMETERS = 20_000

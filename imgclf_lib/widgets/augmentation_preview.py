@@ -3,11 +3,11 @@
 import ipywidgets
 import numpy as np
 
-from imgclf_lib.augmentation import AUGMENTATIONS, augment
 from imgclf_lib.data import Split
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.plots import image_grid
+from imgclf_lib.preprocess import AUGMENTATIONS, augment
 from imgclf_lib.widgets.controls import Controls, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.picture import Picture

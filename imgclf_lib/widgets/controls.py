@@ -30,7 +30,7 @@ POWERS = {"batch_size": range(3, 11), "image_size": range(4, 9)}  # offered as p
 SIZES = (4, 8, 16, 32, 64, 128, 256, 512)  # of one layer
 LABEL_WIDTH = "10.5em"
 WIDTH = "24em"
-LABELS = {"flip": "mirror (flip)", "erase": "erase a square", "filters": "block"}
+LABELS = {"flip": "mirror (flip)", "random_erasing": "erase a square", "filters": "block"}
 
 
 def _layout() -> ipywidgets.Layout:

@@ -7,7 +7,7 @@ import pandas as pd
 import psutil
 
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.network_plan import fit_to_memory, gigabytes, plan_network, training_memory
+from imgclf_lib.model import fit_to_memory, gigabytes, plan_network, training_memory
 from imgclf_lib.network_plots import network
 from imgclf_lib.widgets.controls import Controls, LayerSizes, cards, note
 from imgclf_lib.widgets.frame import Frame

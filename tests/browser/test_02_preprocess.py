@@ -38,7 +38,7 @@ def test_preprocess(open_notebook) -> None:
     expect(call).to_contain_text("rotate=")
     changed()
     notebook.press_arrow(notebook.slider(preview, "erase"), times=30)
-    expect(call).to_contain_text("erase=0.3")
+    expect(call).to_contain_text("random_erasing=0.3")
     changed()
     preview.get_by_label("mirror (flip)").select_option("both")
     expect(call).to_contain_text("flip='both'")

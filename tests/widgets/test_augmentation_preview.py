@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from imgclf_lib.augmentation import augment
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.preprocess import augment
 from imgclf_lib.widgets.augmentation_preview import AugmentationPreview
 
 STRENGTHS = {
     **{"flip": "both", "shift": 0.2, "rotate": 30.0, "zoom": 0.3},
-    **{"brightness": 0.4, "contrast": 0.5, "erase": 0.4},
+    **{"brightness": 0.4, "contrast": 0.5, "random_erasing": 0.4},
 }
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.features import cached_features
 from imgclf_lib.model import build_model
+from imgclf_lib.transfer import cached_features
 from imgclf_lib.widgets.transfer_bench import SIGHTS, TITLE, TransferBench
 
 
