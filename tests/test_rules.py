@@ -61,7 +61,7 @@ ORDER = [
     "search_plots",
     "search_words",
     *("network_plots", "cell_plots", "evaluation_figures"),
-    *("headline", "advice", "doctor"),
+    *("advice", "doctor", "engine", "report", "suite"),
     *("widgets.frame", "widgets.picture", "widgets.heartbeat", "widgets.controls"),
     *("widgets.live_training", "widgets.image_explorer", "widgets.augmentation_preview"),
     *("widgets.network_designer", "widgets.confusion_explorer", "widgets.sketch"),
@@ -78,7 +78,7 @@ ORDER = [
     *("exercises.own_images_judge", "exercises.your_own_images"),
     *("exercises.transfer_judge", "exercises.transfer_learning"),
     *("exercises.speed_judge", "exercises.go_fast", "exercises.course"),
-    *("engine", "outcomes", "report", "suite", "lab"),
+    "lab",
     *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
 ]
 MODULES = sorted(
