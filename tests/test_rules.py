@@ -31,10 +31,8 @@ ORDER = [
         "pillow_warnings",
         "formats",
     ),
-    *("image_files", "pixels", "inspection", "drawings", "progress", "odd_images"),
+    *("image_files", "pixels", "inspection", "drawings", "progress"),
     *(
-        "defect_files",
-        "defects",
         "near_hashes",
         "similar",
         "archive_members",

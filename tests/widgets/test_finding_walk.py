@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hostile.defects import write_defects
 from imgclf_lib.audit import Audit, audit
 from imgclf_lib.catalog import COLUMNS
-from imgclf_lib.defects import write_defects
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.findings import FINDINGS, make_findings, sort_findings
