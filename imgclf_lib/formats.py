@@ -1,7 +1,6 @@
 """What a file holds, told from its bytes: the formats that are read, and the others by name."""
 
 import io
-import struct
 from functools import cache
 
 from PIL import Image, UnidentifiedImageError
@@ -54,10 +53,7 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
-CUT_WORDS = ("truncated", "end of file", "eof", "not enough", "incomplete", "requires a buffer")
-SHORTEST = 32  # bytes; whatever breaks off earlier has not even a header
 UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
-TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
 
 
@@ -111,8 +107,8 @@ def explain(error: Exception, raw: bytes) -> tuple[str, str]:
         raw: The bytes of the file; empty if they are not known.
 
     Returns:
-        A kind of problem (``too large``, ``unsupported format``, ``not an image``, ``truncated``
-        or ``damaged``), and what exactly.
+        A kind of problem (``too large``, ``unsupported format``, ``not an image`` or ``damaged``),
+        and what exactly.
     """
     if isinstance(error, MemoryError):
         return "too large", "decoding it needs more memory than there is"
@@ -126,75 +122,13 @@ def explain(error: Exception, raw: bytes) -> tuple[str, str]:
             return "not an image", CONTENT.format("of no kind of image that Pillow knows")
         error = _error_of(name, raw)
     words = _words(error)
-    detail = f"{name}: {words}" if name else words
-    if any(word in words.lower() for word in LARGE_WORDS):
+    detail, said = f"{name}: {words}" if name else words, words.lower()
+    if any(word in said for word in LARGE_WORDS):
         return "too large", detail
-    if is_cut(raw, name) or any(word in words.lower() for word in CUT_WORDS):
-        return "truncated", detail
-    if any(word in words.lower() for word in UNREAD_WORDS):
+    # A TIFF file that says not where its pixels are has lost its end.
+    if any(word in said for word in UNREAD_WORDS) and "data organization" not in said:
         return "unsupported format", detail
     return "damaged", detail
-
-
-def is_cut(raw: bytes, name: str) -> bool:
-    """Whether the end of a file is missing, by the marks of its format.
-
-    Args:
-        raw: The bytes of the file.
-        name: Its format, one of ``READ``.
-
-    Returns:
-        True if the end is surely missing; False if it is there, or the format cannot tell.
-    """
-    if name and len(raw) < SHORTEST:
-        return True
-    if name == "JPEG":
-        return b"\xff\xd9" not in raw[-4096:]
-    if name == "PNG":
-        return b"IEND" not in raw[-4096:]
-    if name == "GIF":
-        return not raw.rstrip(b"\0").endswith(b";")
-    if name == "WEBP":
-        return int.from_bytes(raw[4:8], "little") + 8 > len(raw)
-    if name == "BMP":
-        return int.from_bytes(raw[2:6], "little") > len(raw)
-    if name == "ICNS":
-        return int.from_bytes(raw[4:8], "big") > len(raw)
-    if name == "TIFF":
-        return _end_of_tiff(raw) > len(raw)
-    if name in ("AVIF", "JPEG2000") and raw[4:8] in (b"ftyp", b"jP  "):
-        place = 0
-        while 0 <= place < len(raw):  # boxes, one after the other, each with its length
-            length = int.from_bytes(raw[place : place + 4], "big")
-            if length < 8:  # the last box reaches to the end
-                return False
-            place += length
-        return place > len(raw)
-    return False
-
-
-def _end_of_tiff(raw: bytes) -> int:
-    """The end of the farthest thing that the first directory of a TIFF file points to."""
-    order = "<" if raw[:2] == b"II" else ">"
-    try:
-        (place,) = struct.unpack_from(f"{order}I", raw, 4)
-        (entries,) = struct.unpack_from(f"{order}H", raw, place)
-        farthest, pieces = place + 2 + 12 * entries, {}
-        for entry in range(place + 2, farthest, 12):
-            tag, kind, count = struct.unpack_from(f"{order}HHI", raw, entry)
-            length = count * TIFF_BYTES.get(kind, 0)
-            (where,) = struct.unpack_from(f"{order}I", raw, entry + 8)
-            where = entry + 8 if length <= 4 else where
-            farthest = max(farthest, where + length)
-            if tag in (273, 279, 324, 325) and kind in (3, 4):  # where strips or tiles are
-                layout = f"{order}{count}{'H' if kind == 3 else 'I'}"
-                pieces[tag] = struct.unpack_from(layout, raw, where)
-        for first, lengths in ((273, 279), (324, 325)):
-            ends = map(sum, zip(pieces.get(first, ()), pieces.get(lengths, ()), strict=False))
-            farthest = max(farthest, *ends, 0)
-    except struct.error:  # even the directory lies beyond the end
-        return len(raw) + 1
-    return farthest
 
 
 def _other(raw: bytes, name: str) -> tuple[str, str] | None:

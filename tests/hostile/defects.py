@@ -238,13 +238,13 @@ def _cut() -> dict[str, Defect]:
         "no bytes": Defect(".jpg", "empty", "", partial(_always, b"")),
         **{
             f"{kind} cut at {share:.0%}": Defect(
-                f".{kind.lower()}", "truncated", "", partial(cut, kind=kind, share=share)
+                f".{kind.lower()}", "damaged", "", partial(cut, kind=kind, share=share)
             )
             for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
             for share in (0.2, 0.5, 0.9)
         },
         "progressive JPEG cut in the middle": Defect(
-            ".jpg", "truncated", "", partial(cut, kind="JPEG", share=0.6, progressive=True)
+            ".jpg", "damaged", "", partial(cut, kind="JPEG", share=0.6, progressive=True)
         ),
     }
 

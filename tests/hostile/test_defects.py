@@ -32,7 +32,7 @@ def test_there_are_many_kinds(mess):
     _, table = mess
     assert table["kind"].nunique() >= 100
     assert set(table["problem"]) - {""} <= set(CONTENT_PROBLEMS) | LISTED
-    assert {"empty", "truncated", "damaged", "not an image", "too large"} <= set(table["problem"])
+    assert {"empty", "damaged", "not an image", "too large"} <= set(table["problem"])
     unwritten = table[table["path"] == ""]
     assert unwritten["remark"].str.startswith("cannot be made here: ").all()
     assert set(unwritten["kind"]) <= {"no permission to read", "socket", "pipe", *NAMES}
