@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from imgclf_lib.formats import image_suffixes
-from imgclf_lib.image_files import BadImage, read_file
-from imgclf_lib.pillow_warnings import collect_warnings
+from imgclf_lib.image_files import BadImage, collect_warnings, image_suffixes, read_file
 from imgclf_lib.pixels import decode
 
 CONTENT_PROBLEMS = {

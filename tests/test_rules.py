@@ -28,8 +28,6 @@ ORDER = [
         "presets",
         "backend",
         "datasets",
-        "pillow_warnings",
-        "formats",
     ),
     *("image_files", "pixels", "inspection", "drawings", "progress"),
     *(
