@@ -33,7 +33,6 @@ ORDER = [
     *(
         "near_hashes",
         "similar",
-        "archive_members",
         "archives",
         "catalog",
         "file_lists",
