@@ -1,23 +1,22 @@
 """Zip and tar archives from anybody, unpacked so that nothing else on the disk is touched."""
 
 import errno
+import lzma
 import re
 import shutil
+import stat
+import tarfile
 import tempfile
 import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
-from imgclf_lib.archive_members import (
-    BEGINNINGS,
-    Hopeless,
-    Member,
-    Refused,
-    open_members,
-    read_pieces,
-)
 from imgclf_lib.errors import InputError
 from imgclf_lib.progress import progress_bar
 
@@ -31,6 +30,14 @@ LONGEST_PART, LONGEST_PATH = 255, 1024  # bytes of a file name, and of a path in
 DEEPEST = 32  # folders inside one another
 ADVICE = "Get it again, or unpack it with a program that you trust and give the folder"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+SPECIAL = "it is a pipe, a device or another special file"
+SHORT = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
+PIECE = 1 << 20  # bytes read at a time
+BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError),
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -78,9 +85,9 @@ def unpack(path: Path, into: Path) -> pd.DataFrame:
         new.mkdir()
         writer = _Writer(path, new)
         try:
-            for member in progress_bar(open_members(path), f"Unpacking {path.name}", unit="file"):
+            for member in progress_bar(_open_members(path), f"Unpacking {path.name}", unit="file"):
                 writer.write(member)
-        except Hopeless as error:
+        except _Hopeless as error:
             raise InputError(f"{path.name!r} cannot be unpacked: {error}", do=ADVICE) from None
         except OSError as error:
             if error.errno not in FULL[:2]:
@@ -90,6 +97,98 @@ def unpack(path: Path, into: Path) -> pd.DataFrame:
             into.rename(Path(scratch) / "old")
         new.rename(into)
     return pd.DataFrame(writer.refused, columns=["path", "problem", "detail"], dtype="str")
+
+
+class _Hopeless(Exception):
+    """The archive as a whole cannot be unpacked."""
+
+
+class _Refused(Exception):
+    """One member is not written: kind of problem, and why."""
+
+
+class _Member(NamedTuple):
+    """One member of an archive, as the archive describes it; nothing of that is checked."""
+
+    name: str
+    folder: bool
+    size: int
+    refusal: str  # what it is, if that is never written: a link, encrypted
+    open: Callable[[], Any]
+    stream: bool  # whether what is behind it can only be read by reading through it
+
+
+def _open_members(path: Path) -> Iterator[_Member]:
+    """Go through an archive; each member has to be read before the next one is asked for."""
+    with path.open("rb") as file:
+        begin = file.read(512)
+    zipped = zipfile.is_zipfile(path)
+    if begin.startswith(b"PK") and not zipped:
+        raise _Hopeless("its list of files, which is at the end, is missing")
+    if begin.startswith(BEGINNINGS[-1]):
+        raise _Hopeless("compression with Zstandard is not supported")
+    # A tar archive that ends with a zip archive looks like one from behind.
+    tarred = begin.startswith(BEGINNINGS[2:]) or begin[257:262] == b"ustar"
+    return _zip_members(path) if zipped and not tarred else _tar_members(path)
+
+
+def _zip_members(path: Path) -> Iterator[_Member]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except DAMAGE as error:
+        raise _Hopeless(f"its list of files is damaged ({error})") from None
+    with archive:
+        for info in archive.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            refusal = "it is encrypted" if info.flag_bits & 1 else ""
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                refusal = "it is a link" if kind == stat.S_IFLNK else SPECIAL
+            name = info.orig_filename  # ``filename`` ends at a NUL
+            opener = partial(archive.open, info)
+            yield _Member(name, info.is_dir(), info.file_size, refusal, opener, False)
+
+
+class _Info(tarfile.TarInfo):
+    """A member of a tar archive whose header is not larger than a header has to be."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if not (self.isreg() or self.isdir() or self.type in SHORT) and self.size > PIECE:
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+def _tar_members(path: Path) -> Iterator[_Member]:
+    """From first to last without going back, which would decompress everything again."""
+    count = 0
+    try:
+        with tarfile.open(path, "r|*", tarinfo=_Info) as archive:
+            while (info := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # or a million of them would fill the memory
+                count += 1
+                refusal = "" if info.isreg() or info.isdir() else SPECIAL
+                if info.issym() or info.islnk():
+                    refusal = "it is a link"
+                opener = partial(archive.extractfile, info)
+                yield _Member(info.name, info.isdir(), info.size, refusal, opener, True)
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk, not the archive
+        what = f"it is cut off or damaged after {count:,} members" if count else "it is no archive"
+        raise _Hopeless(f"{what} ({error})") from None
+
+
+def _read_pieces(member: _Member) -> Iterator[bytes]:
+    """The content of a member; damage there may be the end of all that comes after it."""
+    try:
+        with member.open() as source:
+            while piece := source.read(PIECE):
+                yield piece
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if member.stream:
+            raise _Hopeless(f"it is cut off or damaged at {member.name!r} ({error})") from None
+        raise _Refused("damaged", f"damaged in the archive ({error})") from None
 
 
 class _Writer:
@@ -108,36 +207,36 @@ class _Writer:
         if disk < grown:
             self.too_much = f"it holds more than {disk / 1e9:,.1f} GB, all that is free on the disk"
 
-    def write(self, member: Member) -> None:
+    def write(self, member: _Member) -> None:
         self.count += 1
         if self.count > MOST_MEMBERS:
-            raise Hopeless(f"it has more than {MOST_MEMBERS:,} members")
+            raise _Hopeless(f"it has more than {MOST_MEMBERS:,} members")
         before = self.written
         try:
             self._write(member, [part for part in member.name.split("/") if part not in ("", ".")])
-        except Refused as error:
+        except _Refused as error:
             name = member.name.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
             self.refused.append((name, *error.args))
             if member.stream:  # to get to the next one, it is read to its end
                 self.written = before
                 self._grow(member.size)
 
-    def _write(self, member: Member, parts: list[str]) -> None:
+    def _write(self, member: _Member, parts: list[str]) -> None:
         _check_name(member.name, parts)
         if member.refusal:
-            raise Refused("unsafe", member.refusal)
+            raise _Refused("unsafe", member.refusal)
         if not parts:
             if member.folder:
                 return
-            raise Refused("unsafe", "it has no name")
+            raise _Refused("unsafe", "it has no name")
         keys = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
         keys = [unicodedata.normalize("NFC", key).casefold() for key in keys]
         above = keys if member.folder else keys[:-1]
         if self.files.intersection(above):
-            raise Refused("unsafe", "one of its folders is a file in the archive")
+            raise _Refused("unsafe", "one of its folders is a file in the archive")
         if not member.folder and (keys[-1] in self.files or keys[-1] in self.folders):
             same = "another member has this name, or differs from it in upper and lower case only"
-            raise Refused("unsafe", same)
+            raise _Refused("unsafe", same)
         # Nothing is below but files and folders of our own, so no link can lead out.
         target = self.folder.joinpath(*parts)
         try:
@@ -146,38 +245,38 @@ class _Writer:
         except OSError as error:
             if error.errno in FULL:
                 raise
-            raise Refused("unsafe", f"the system refuses its name ({error.strerror})") from None
+            raise _Refused("unsafe", f"the system refuses its name ({error.strerror})") from None
         if file is not None:
             try:
                 with file:
                     self._copy(member, file)
-            except Refused:
+            except _Refused:
                 target.unlink()
                 raise
             self.files.add(keys[-1])
         self.folders.update(above)
 
-    def _copy(self, member: Member, file: IO[bytes]) -> None:
+    def _copy(self, member: _Member, file: IO[bytes]) -> None:
         size = 0
-        for piece in read_pieces(member):
+        for piece in _read_pieces(member):
             size += len(piece)
             self._grow(len(piece))
             if size > MOST_MEMBER_BYTES:
                 limit = f"it is larger than {MOST_MEMBER_BYTES / 1e6:,.0f} MB"
-                raise Refused("unsafe", limit)
+                raise _Refused("unsafe", limit)
             file.write(piece)
 
     def _grow(self, size: int) -> None:
         self.written += size
         if self.written > self.most:
-            raise Hopeless(self.too_much)
+            raise _Hopeless(self.too_much)
 
 
 def _check_name(name: str, parts: list[str]) -> None:
     try:
         longest = max([len(part.encode()) for part in parts], default=0)
     except UnicodeEncodeError:
-        raise Refused("unsafe", "its name is not valid text") from None
+        raise _Refused("unsafe", "its name is not valid text") from None
     why = ""
     if name.startswith("/") or re.match("[A-Za-z]:", name):
         why = "its name begins at the root of a disk"
@@ -190,4 +289,4 @@ def _check_name(name: str, parts: list[str]) -> None:
     elif len(parts) > DEEPEST:
         why = f"it is more than {DEEPEST} folders deep"
     if why:
-        raise Refused("unsafe", why)
+        raise _Refused("unsafe", why)

@@ -109,9 +109,21 @@ def inspect_data(experiment: Experiment) -> Inspection:
         return _inspection(source, experiment, base)
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of the cache, also one of an earlier version.
+
+    Args:
+        path: The Parquet file.
+
+    Returns:
+        A row a file; its problems have the names of today.
+    """
+    return pd.read_parquet(path).replace({"problem": {"truncated": "damaged"}})
+
+
 def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspection:
     """All that is known about the files, with the user's corrections."""
-    table = pd.read_parquet(base / "files.parquet").astype(KINDS)
+    table = read_table(base / "files.parquet").astype(KINDS)
     decoded = np.arange(len(table))
     if source.listing is None:
         table["group"] = ""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.formats import image_suffixes
+from imgclf_lib.image_files import image_suffixes
 from imgclf_lib.inspection import CONTENT_PROBLEMS
 
 SPLITS = ("train", "val", "test")

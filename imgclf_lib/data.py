@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.cache import prepare
+from imgclf_lib.cache import prepare, read_table
 from imgclf_lib.experiment import Experiment
 
 
@@ -133,7 +133,7 @@ def load_data(experiment: Experiment) -> ImageData:
     return ImageData(
         cached.name,
         cached.class_names,
-        pd.read_parquet(cached.folder / "table.parquet"),
+        read_table(cached.folder / "table.parquet"),
         cached.fingerprint,
         cached.folder,
         experiment.limit,

@@ -18,9 +18,8 @@ from imgclf_lib.catalog import digest
 from imgclf_lib.datasets import load_known
 from imgclf_lib.decoding import decode_arrays, decode_files, measure_images
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.formats import read_formats
+from imgclf_lib.image_files import collect_warnings, read_formats
 from imgclf_lib.paths import cache_folder
-from imgclf_lib.pillow_warnings import collect_warnings
 from imgclf_lib.similar import similar_pairs
 from imgclf_lib.sources import Source, known_table
 

@@ -19,7 +19,7 @@ CONSTANT = 4.0  # standard deviation of the grey values, 0 to 255
 CANDIDATE = 20 * CONSTANT**2  # the Laplacian of noise has 20 times its variance
 # Files that a fix list may leave out; the others are out of the way already, or not there.
 LOST = (
-    *("excluded", "empty", "truncated", "damaged", "not an image", "unsupported format"),
+    *("excluded", "empty", "damaged", "not an image", "unsupported format"),
     *("too large", "unreadable"),
 )
 PIECE = 2_000_000  # pixels held as floats at a time

@@ -8,15 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from imgclf_lib.formats import image_suffixes
-from imgclf_lib.image_files import BadImage, read_file
-from imgclf_lib.pillow_warnings import collect_warnings
+from imgclf_lib.image_files import BadImage, collect_warnings, image_suffixes, read_file
 from imgclf_lib.pixels import decode
 
 CONTENT_PROBLEMS = {
     "empty": "The file has no bytes: copy it again from where it came.",
-    "truncated": "The end of the file is missing: copy or download it again.",
-    "damaged": "The file breaks the rules of its format: get it again, or save it anew.",
+    "damaged": "The file is damaged or cut short: copy or download it again, or save it anew.",
     "not an image": "The name ends like an image, the content is something else: remove it.",
     "unknown extension": "Neither the name nor the content is an image: remove it, or let it be.",
     "unsupported format": "A kind of image that is not read here: convert it to JPEG or PNG.",

@@ -9,8 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.formats import image_suffixes
-from imgclf_lib.image_files import BadImage
+from imgclf_lib.image_files import BadImage, image_suffixes
 from imgclf_lib.model import predict_probabilities
 from imgclf_lib.pixels import decode
 from imgclf_lib.progress import progress_bar

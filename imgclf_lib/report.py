@@ -1,46 +1,192 @@
-"""The report of a suite run: HTML pages, an index that is a report on the data, a table."""
+"""What a notebook says to the report of a suite run, what is read back, and the pages of it."""
 
 import html
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from nbconvert import HTMLExporter
 
 from imgclf_lib import __version__
-from imgclf_lib.headline import PARTS
-from imgclf_lib.outcomes import Contribution, Outcome
+from imgclf_lib.errors import InputError
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fafafa;
-       max-width: 72rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
-h1 { margin: 0; line-height: 1.2; } h2 { margin: 2.5rem 0 .5rem; border-bottom: 2px solid #0052a3; }
-h3 { font-size: 1.05rem; margin: 0 0 .5rem; } a { color: #0052a3; }
-.facts { color: #555; margin: .25rem 0; } nav a { margin-right: 1.2rem; }
-.short { background: white; border-left: 5px solid #0052a3; padding: .5rem 1rem .5rem 2rem; }
-.short li { font-size: 1.15rem; margin: .4rem 0; } .next li { margin: .5rem 0; }
-.part { display: grid; gap: 1rem; align-items: start;
-        grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
-.part section, .cards > li { background: white; border: 1px solid #ddd; border-radius: 8px;
-        padding: 1rem; min-width: 0; }
-.part img { max-width: 100%; height: auto; display: block; margin: auto; }
-.scroll { overflow: auto; max-height: 26rem; } ul { margin: 0; padding-left: 1.2rem; }
-table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
-tbody th { overflow-wrap: anywhere; min-width: 5rem; } tr { border-top: 1px solid #e4e4e4; }
-th, td { text-align: left; padding: .25rem .6rem; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; } thead tr { border: 0; }
-.cards { list-style: none; padding: 0; display: grid; gap: 1rem;
-         grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); }
-.cards img { width: 100%; height: 12rem; object-fit: contain; } .cards p { margin: .4rem 0 0; }
-.failed { border-color: #b00020 !important; } .failed strong { color: #b00020; }
-@media print {
-  body { background: white; margin: 0; max-width: none; font-size: 11pt; } nav { display: none; }
-  .scroll { max-height: none; overflow: visible; } h2, h3 { break-after: avoid; }
-  .part section, .cards > li { break-inside: avoid; } }
-"""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from nbformat import NotebookNode
+
+MIME_TYPE = "application/vnd.imgclf.headline+json"
+REPORT_TYPE = "application/vnd.imgclf.report+json"
+MOST_ROWS = 30
+# The parts of a report, in order, with their headings.
+PARTS = {
+    "short": "In short",
+    "data": "The data",
+    "result": "The result",
+    "next": "What to do next",
+}
+
+
+def headline(sentence: str, in_short: bool = False, **figures: float) -> None:
+    """Show a sentence below the cell, and keep its figures for the report of the suite.
+
+    Args:
+        sentence: The result in plain words, with its numbers.
+        in_short: Whether the report says it at its top, too.
+        **figures: The same numbers by name, for ``results.csv``.
+    """
+    from IPython.display import display
+
+    kept: dict[str, Any] = {"sentence": sentence}
+    kept["figures"] = {name: float(each) for name, each in figures.items()}
+    if in_short:
+        kept["part"] = "short"
+    display({"text/plain": sentence, MIME_TYPE: kept}, raw=True)
+
+
+def for_report(
+    part: str,
+    content: "str | Sequence[str] | pd.DataFrame | Axes | Figure",
+    title: str = "",
+    alt: str = "",
+) -> None:
+    """Show something below the cell, and put it into the report of a suite run as well.
+
+    Args:
+        part: Where in the report: ``short``, ``data``, ``result`` or ``next``.
+        content: A sentence, a list of sentences (nothing is shown if there are none), a table
+            (below the cell, the middle of a long one is left out), or a drawing.
+        title: A heading for it.
+        alt: What a drawing shows, in a sentence or two.
+
+    Raises:
+        InputError: If the report has no such part.
+    """
+    from IPython.display import display
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from imgclf_lib.figures import png
+
+    if part not in PARTS:
+        raise InputError("The report has no such part", allowed=", ".join(PARTS), received=part)
+    metadata: dict[str, Any] = {}
+    bundle: dict[str, Any] = {REPORT_TYPE: {"part": part, "title": title}}
+    if isinstance(content, Axes | Figure):
+        bundle |= {"image/png": png(content), "text/plain": alt}
+        metadata = {"image/png": {"alt": alt}}
+    elif isinstance(content, pd.DataFrame):
+        with pd.option_context("display.max_colwidth", None):
+            table = content.rename_axis(index=None, columns=None)
+            style: dict[str, Any] = {
+                "border": 0,
+                "index": not isinstance(table.index, pd.RangeIndex),
+            }
+            bundle[REPORT_TYPE]["table"] = table.to_html(**style)
+            bundle["text/html"] = table.to_html(**style, max_rows=MOST_ROWS)
+            bundle["text/plain"] = table.to_string(max_rows=MOST_ROWS)
+    else:
+        sentences = [content] if isinstance(content, str) else list(content)
+        if not sentences:
+            return
+        items = "".join(f"<li>{html.escape(each)}</li>" for each in sentences)
+        bundle |= {"text/html": f"<ul>{items}</ul>", "text/plain": "\n".join(sentences)}
+    display(bundle, raw=True, metadata=metadata)
+
+
+class Contribution(NamedTuple):
+    """One thing that a notebook gives to the report.
+
+    Args:
+        part: Where in the report, a key of ``PARTS``.
+        title: Its heading, or empty.
+        markup: HTML of a list or a table; empty for a picture.
+        picture: PNG in base64; empty for others.
+        alt: What the picture shows.
+    """
+
+    part: str
+    title: str
+    markup: str
+    picture: str
+    alt: str
+
+
+class Outcome(NamedTuple):
+    """What came of one notebook.
+
+    Args:
+        notebook: Its name, without the suffix.
+        content: The executed notebook.
+        seconds: How long it took.
+        problem: Empty, or the cell that failed and why.
+    """
+
+    notebook: str
+    content: "NotebookNode"
+    seconds: float
+    problem: str
+
+    @property
+    def title(self) -> str:
+        """The first heading of the notebook, or its name."""
+        for cell in self.content.cells:
+            if cell.cell_type == "markdown" and cell.source.startswith("# "):
+                return cell.source.splitlines()[0].removeprefix("# ")
+        return self.notebook
+
+    @property
+    def headline(self) -> dict[str, Any]:
+        """The last headline: ``sentence`` and ``figures``; both empty if there is none."""
+        last: dict[str, Any] = {"sentence": "", "figures": {}}
+        for _, output in self._outputs():
+            last = output.get("data", {}).get(MIME_TYPE, last)
+        return last
+
+    @property
+    def picture(self) -> tuple[str, str]:
+        """PNG in base64 and alternative text: of the cell tagged ``picture``, or the last one."""
+        found, chosen = ("", ""), ("", "")
+        for cell, output in self._outputs():
+            if "image/png" in output.get("data", {}):
+                found = _picture(output)
+                if "picture" in cell.metadata.get("tags", []):
+                    chosen = found
+        return chosen if chosen[0] else found
+
+    @property
+    def contributions(self) -> list[Contribution]:
+        """What the notebook gives to the report, in its order."""
+        found = []
+        for _, output in self._outputs():
+            data = output.get("data", {})
+            said = data.get(MIME_TYPE, {})
+            if "part" in said:
+                markup = f"<ul><li>{html.escape(said['sentence'])}</li></ul>"
+                found.append(Contribution(said["part"], "", markup, "", ""))
+            if REPORT_TYPE in data:
+                picture, alt = _picture(output)
+                told = data[REPORT_TYPE]
+                markup = "" if picture else told.get("table", data.get("text/html", ""))
+                found.append(Contribution(told["part"], told["title"], markup, picture, alt))
+        return found
+
+    @property
+    def summary(self) -> str:
+        """One line: seconds, and the headline or the problem."""
+        said = f"FAILED in {self.problem}" if self.problem else self.headline["sentence"]
+        return f"{self.seconds:6.1f} s   {said}"
+
+    def _outputs(self) -> Iterator[tuple[Any, Any]]:
+        for cell in self.content.cells:
+            for output in cell.get("outputs", []):
+                yield cell, output
+
+
+def _picture(output: Any) -> tuple[str, str]:
+    image = output["data"].get("image/png", "").replace("\n", "")
+    return image, output.get("metadata", {}).get("image/png", {}).get("alt", "")
 
 
 def write_report(
@@ -77,6 +223,8 @@ def write_report(
 
 
 def _page(outcome: Outcome) -> str:
+    from nbconvert import HTMLExporter
+
     # No address of a content network: the page must work offline, and fetch nothing.
     exporter = HTMLExporter(
         template_name="lab", mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url=""
@@ -88,79 +236,27 @@ def _page(outcome: Outcome) -> str:
 
 
 def _index(outcomes: Sequence[Outcome], about: str, subject: str) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     outcomes = sorted(outcomes, key=lambda outcome: outcome.notebook)  # in reading order
     failed = sum(bool(outcome.problem) for outcome in outcomes)
     verdict = f"{failed} failed" if failed else "all passed"
     minutes = sum(outcome.seconds for outcome in outcomes) / 60
-    facts = (
-        f"{len(outcomes)} notebooks, {verdict}, {minutes:.1f} minutes, {about},"
-        f" imgclf {__version__}, {time.strftime('%Y-%m-%d %H:%M')}"
+    given = [(outcome, each) for outcome in outcomes for each in outcome.contributions]
+    parts = {part: [pair for pair in given if pair[1].part == part] for part in PARTS}
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    parts = {
-        part: [
-            (outcome, each)
-            for outcome in outcomes
-            for each in outcome.contributions
-            if each.part == part
-        ]
-        for part in PARTS
-    }
-    parts = {part: given for part, given in parts.items() if given}
-    title = html.escape(f"{subject}: image classification" if subject else "Image classification")
-    links = "".join(f'<a href="#{part}">{PARTS[part]}</a>' for part in parts)
-    cards = "".join(_card(outcome) for outcome in outcomes)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}</style></head><body><header><h1>{title}</h1>"
-        f'<p class="facts">{html.escape(facts)}</p>'
-        f'<nav aria-label="Parts">{links}<a href="#notebooks">The notebooks</a></nav></header>'
-        f"<main>{''.join(_part(part, given) for part, given in parts.items())}"
-        f'<h2 id="notebooks">The notebooks</h2><ol class="cards">{cards}</ol></main>'
-        "</body></html>\n"
+    return templates.get_template("report.html").render(
+        title=f"{subject}: image classification" if subject else "Image classification",
+        facts=f"{len(outcomes)} notebooks, {verdict}, {minutes:.1f} minutes, {about},"
+        f" imgclf {__version__}, {time.strftime('%Y-%m-%d %H:%M')}",
+        headings=PARTS,
+        parts={part: contributions for part, contributions in parts.items() if contributions},
+        outcomes=outcomes,
     )
-
-
-def _part(part: str, given: Sequence[tuple[Outcome, Contribution]]) -> str:
-    heading = f'<h2 id="{part}">{PARTS[part]}</h2>'
-    if part in ("short", "next"):  # lists alone: one list of all sentences
-        items = "".join(each.markup.removeprefix("<ul>").removesuffix("</ul>") for _, each in given)
-        return f'{heading}<ul class="{part}">{items}</ul>'
-    return f'{heading}<div class="part">{"".join(_section(*each) for each in given)}</div>'
-
-
-def _section(outcome: Outcome, given: Contribution) -> str:
-    source = (
-        f'<p class="facts">From <a href="html/{_address(outcome)}">{html.escape(outcome.title)}</a>'
-    )
-    heading = f"<h3>{html.escape(given.title)}</h3>" if given.title else ""
-    if given.picture:
-        shown = _image(given.picture, given.alt)
-    else:
-        label = html.escape(given.title or "table", quote=True)
-        shown = (
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
-            f"{given.markup}</div>"
-        )
-    return f"<section>{heading}{shown}{source}</p></section>"
-
-
-def _card(outcome: Outcome) -> str:
-    picture, alt = outcome.picture
-    said = html.escape(outcome.headline["sentence"])
-    if outcome.problem:
-        said = f"<strong>Failed in {html.escape(outcome.problem)}</strong>"
-    return (
-        f'<li class="{"failed" if outcome.problem else "passed"}">'
-        f'<h3><a href="html/{_address(outcome)}">{html.escape(outcome.title)}</a></h3>'
-        f"{_image(picture, alt) if picture else ''}<p>{said}</p>"
-        f'<p class="facts">{outcome.seconds:.0f} seconds</p></li>'
-    )
-
-
-def _image(picture: str, alt: str) -> str:
-    return f'<img src="data:image/png;base64,{picture}" alt="{html.escape(alt, quote=True)}">'
-
-
-def _address(outcome: Outcome) -> str:
-    return quote(f"{outcome.notebook}.html")

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -18,15 +19,15 @@ from papermill.exceptions import PapermillExecutionError
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError, NotebookError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.outcomes import Outcome
 from imgclf_lib.paths import course_folder
-from imgclf_lib.report import write_report
+from imgclf_lib.report import Outcome, write_report
+from imgclf_lib.sources import with_whole_paths
 
 PROFILES = ("quick", "full")
 LOADING = ("data", "fixes", "group")  # parameters that say which images there are
 
 
-class Job(NamedTuple):
+class Planned(NamedTuple):
     """One notebook to run.
 
     Args:
@@ -88,7 +89,7 @@ def run_notebooks(
 
 def plan(
     notebooks: Sequence[str], data: str, profile: str, parameters: dict[str, Any]
-) -> list[Job]:
+) -> list[Planned]:
     """Choose the notebooks and check every parameter, before anything runs.
 
     Args:
@@ -125,7 +126,9 @@ def plan(
     jobs = []
     for path in paths:
         wanted = {**(_profile(path) if profile == "full" else {}), **parameters}
-        jobs.append(Job(path, {name: wanted[name] for name in wanted if name in declared[path]}))
+        jobs.append(
+            Planned(path, {name: wanted[name] for name in wanted if name in declared[path]})
+        )
     return jobs
 
 
@@ -163,6 +166,42 @@ def find_notebooks(names: Sequence[str]) -> list[Path]:
     return [_find(name) for name in names] or course_notebooks()
 
 
+def notebook_parameters(experiment: Experiment, notebook: str) -> str:
+    """The command that runs a notebook with the values of an experiment.
+
+    Args:
+        experiment: The experiment.
+        notebook: Name of a notebook of the course, such as ``04_train``.
+
+    Returns:
+        A line for a terminal, with the papermill parameters that differ from the notebook's own.
+
+    Raises:
+        InputError: If the notebook does not have all the parameters that this needs.
+    """
+    path = course_folder() / "notebooks" / f"{notebook}.ipynb"
+    declared = papermill.inspect_notebook(path)
+    words = ["imgclf", "run", notebook]
+    experiment = with_whole_paths(experiment)
+    missing = []
+    for each in fields(experiment):
+        value, default = getattr(experiment, each.name), each.default
+        if each.name in declared:
+            default = ast.literal_eval(declared[each.name]["default"])
+            default = tuple(default) if isinstance(default, list) else default
+        if value == default:
+            continue
+        if each.name not in declared:
+            missing.append(each.name)
+        elif each.name == "data":
+            words += ["--data", value]
+        else:
+            words += ["-p", each.name, str(list(value) if isinstance(value, tuple) else value)]
+    if missing:
+        raise InputError(f"{notebook} has no parameter {', '.join(missing)}")
+    return shlex.join(words)
+
+
 def _find(name: str) -> Path:
     given = Path(name)
     if given.suffix == ".ipynb" and given.is_file():
@@ -178,7 +217,7 @@ def _find(name: str) -> Path:
     return (exact or names)[0]
 
 
-def _subject(jobs: Sequence[Job]) -> str:
+def _subject(jobs: Sequence[Planned]) -> str:
     """Name of the data, as the notebooks are given it or have it in their parameters cell."""
     for job in jobs:
         default = papermill.inspect_notebook(job.path).get("data", {}).get("default", "''")
@@ -204,7 +243,7 @@ def _check_out(out: Path) -> None:
         )
 
 
-def _run(job: Job, out: Path, cell_timeout: int) -> Outcome:
+def _run(job: Planned, out: Path, cell_timeout: int) -> Outcome:
     executed = out / "notebooks" / job.path.name
     started, problem = time.perf_counter(), ""
     try:

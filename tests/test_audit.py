@@ -75,7 +75,7 @@ def test_every_file_is_counted_once(planted, found):
         ("near-duplicate across splits", ["../test/rows/002.png", "rows/nearly.jpg"]),
         ("near-duplicate", []),
         ("empty", ["blob/empty.jpg"]),
-        ("truncated", ["blob/cut.png"]),
+        ("damaged", ["blob/cut.png"]),
         ("not an image", ["blob/\x1b[31mred\n$x$ <b>.jpg"]),
         ("hidden", ["blob/.DS_Store"]),
         ("unknown extension", ["blob/note.txt"]),

@@ -130,7 +130,7 @@ def test_unusable_files_are_in_the_table_with_a_reason(folder, own_cache, capfd)
     assert rejected["problem"].to_dict() == {
         "rows/empty.png": "empty",
         "rows/text.jpg": "not an image",
-        "blob/cut.png": "truncated",
+        "blob/cut.png": "damaged",
         "blob/notes.txt": "unknown extension",
         "loose.png": "no class",
     }
@@ -140,6 +140,22 @@ def test_unusable_files_are_in_the_table_with_a_reason(folder, own_cache, capfd)
     assert "18 files used, 5 not used" in told
     assert "and 2 more" in told
     assert all((folder / path).read_bytes() == content for path, content in bad.items())
+
+
+def test_problems_in_a_cache_of_an_earlier_version_have_the_names_of_today(folder, own_cache):
+    whole = (folder / "rows" / "000.png").read_bytes()
+    (folder / "rows" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    experiment = Experiment(data=str(folder))
+    prepared = prepare(experiment)
+    for path in (prepared.folder / "table.parquet", prepared.folder.parent / "files.parquet"):
+        table = pd.read_parquet(path)
+        assert (table["problem"] == "damaged").sum() == 1
+        table.assign(problem=table["problem"].replace("damaged", "truncated")).to_parquet(path)
+    before = sorted(prepared.folder.parent.rglob("*"))
+    for table in (load_data(experiment).table, inspect_data(experiment).table):
+        assert table.set_index("path").loc["rows/cut.png", "problem"] == "damaged"
+        assert table["problem"].dtype == pd.read_parquet(path)["problem"].dtype
+    assert sorted(prepared.folder.parent.rglob("*")) == before
 
 
 def test_too_many_broken_files_end_it(folder, own_cache):

@@ -25,7 +25,7 @@ def test_each_kind_says_what_it_means_and_what_to_do(name):
 
 def test_every_reason_of_the_catalogue_is_a_kind():
     assert set(PROBLEMS) <= set(FINDINGS)
-    assert FINDINGS["truncated"].severity == "error"
+    assert FINDINGS["damaged"].severity == "error"
     assert FINDINGS["hidden"].severity == "remark"
 
 

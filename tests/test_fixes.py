@@ -60,12 +60,12 @@ def test_files_that_are_gone_are_named(table, capsys):
 
 
 def test_a_file_that_could_not_be_used_is_settled_by_excluding_it(table):
-    table.loc[0, ["problem", "detail"]] = ["truncated", "half of it"]
+    table.loc[0, ["problem", "detail"]] = ["damaged", "half of it"]
     table.loc[1, "problem"] = "empty"
     fixes = pd.DataFrame([("cat/1.jpg", "exclude", "", "")], columns=list(COLUMNS[:4]))
     after = apply_fixes(table, fixes, "f")
     assert after["problem"].tolist() == ["excluded", "empty", "", "", ""]
-    assert after["detail"][0] == "by f; it was not used before: truncated"
+    assert after["detail"][0] == "by f; it was not used before: damaged"
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])

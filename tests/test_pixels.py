@@ -371,7 +371,7 @@ def test_too_many_pixels_are_refused_before_decoding(size):
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"", "empty"), (b"no image", "not an image"), (header(8, 8), "truncated")],
+    [(b"", "empty"), (b"no image", "not an image"), (header(8, 8), "damaged")],
     ids=["empty", "text", "header"],
 )
 def test_bad_data_raises_its_reason(content, problem, tmp_path):
@@ -386,5 +386,5 @@ def test_bad_data_raises_its_reason(content, problem, tmp_path):
 def test_a_file_cut_short_raises():
     whole = encoded(Image.fromarray(random_pixels(64, 64, 3)), "JPEG")
     decode(whole, 8, 3, "pad")
-    with pytest.raises(BadImage, match=r"^truncated: JPEG"):
+    with pytest.raises(BadImage, match=r"^damaged: JPEG"):
         decode(whole[: len(whole) // 2], 8, 3, "pad")

@@ -1,24 +1,162 @@
-"""The index of a suite run as a report: whole, safe, self-contained, and fit for every reader."""
+"""What a notebook says to the report, what is read back, and the report: whole, safe, for all."""
 
 import html.parser
 import itertools
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import IPython.display
+import numpy as np
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from imgclf_lib.headline import MIME_TYPE, REPORT_TYPE
-from imgclf_lib.outcomes import Outcome
-from imgclf_lib.report import write_report
+from imgclf_lib.errors import InputError
+from imgclf_lib.figures import new_axes, png
+from imgclf_lib.report import (
+    MIME_TYPE,
+    PARTS,
+    REPORT_TYPE,
+    Contribution,
+    Outcome,
+    for_report,
+    headline,
+    write_report,
+)
 
 DOT = (  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
     "gg=="
 )
-HOSTILE = '<img src=x onerror=alert(1)> & 猫 "q" $x$'
+HOSTILE = """<img src=x onerror=alert(1)> &amp; 猫 قطة "q" 'p' {{ 7 * 7 }} $x$"""
+SCRIPT = "<script>alert('猫')</script> & $x$ " + "n" * 200
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was displayed: a list of bundles, each with its metadata."""
+    kept: list[Any] = []
+    monkeypatch.setattr(IPython.display, "display", lambda *what, **how: kept.append((what, how)))
+    return kept
+
+
+def test_a_headline_is_text_and_figures(displayed: list[Any]) -> None:
+    headline("91 % of the images are right.", accuracy=np.float32(0.5), images=3)
+    [((bundle,), how)] = displayed
+    assert how == {"raw": True}
+    assert bundle["text/plain"] == "91 % of the images are right."
+    assert bundle[MIME_TYPE] == {
+        "sentence": "91 % of the images are right.",
+        "figures": {"accuracy": 0.5, "images": 3.0},
+    }
+    json.dumps(bundle)
+    headline("Above all.", in_short=True)
+    assert displayed[1][0][0][MIME_TYPE] == {
+        "sentence": "Above all.",
+        "figures": {},
+        "part": "short",
+    }
+
+
+def test_sentences_for_the_report(displayed: list[Any]) -> None:
+    for_report("next", ["One & <two>.", "Three."], "Do")
+    for_report("next", [])
+    for_report("short", "Alone.")
+    [((bundle,), _), ((alone,), _)] = displayed
+    assert bundle["text/html"] == "<ul><li>One &amp; &lt;two&gt;.</li><li>Three.</li></ul>"
+    assert bundle["text/plain"] == "One & <two>.\nThree."
+    assert bundle[REPORT_TYPE] == {"part": "next", "title": "Do"}
+    assert alone["text/html"] == "<ul><li>Alone.</li></ul>"
+    json.dumps(bundle)
+
+
+def test_a_table_for_the_report_keeps_whole_names_as_text(displayed: list[Any]) -> None:
+    for_report("data", pd.DataFrame({"images": [3]}, index=[SCRIPT]), "Classes")
+    [((bundle,), _)] = displayed
+    assert "<script>" not in bundle["text/html"]
+    assert "n" * 200 in bundle["text/html"], "names are not cut in tables"
+    assert "&amp; $x$" in bundle["text/html"]
+
+
+def test_a_long_table_is_short_in_the_notebook_and_whole_in_the_report(
+    displayed: list[Any],
+) -> None:
+    for_report("data", pd.DataFrame({"images": range(1000, 1200)}))
+    [((bundle,), _)] = displayed
+    assert bundle["text/html"].count("<tr") < 70
+    assert bundle[REPORT_TYPE]["table"].count("<td>") == 200
+
+
+def test_a_drawing_for_the_report(displayed: list[Any]) -> None:
+    axes = new_axes()
+    for_report("result", axes, "Curve", alt="A curve that rises.")
+    [((bundle,), how)] = displayed
+    assert bundle["image/png"] == png(axes)
+    assert bundle["text/plain"] == "A curve that rises."
+    assert how["metadata"] == {"image/png": {"alt": "A curve that rises."}}
+
+
+def test_only_known_parts() -> None:
+    with pytest.raises(InputError, match=", ".join(PARTS)):
+        for_report("appendix", "Nothing.")
+
+
+def shown(**data: object) -> list[Any]:
+    return [new_output("display_data", data, metadata={"image/png": {"alt": "Seen."}})]
+
+
+def picture(name: str, *tags: str) -> object:
+    return new_code_cell(outputs=shown(**{"image/png": f"{name}\n"}), metadata={"tags": list(tags)})
+
+
+def outcome_of(*cells: object, problem: str = "") -> Outcome:
+    return Outcome("05_x", new_notebook(cells=list(cells)), 3.21, problem)
+
+
+def test_the_title_is_the_first_heading() -> None:
+    assert outcome_of(new_markdown_cell("no"), new_markdown_cell("# Yes\nno")).title == "Yes"
+    assert outcome_of().title == "05_x"
+
+
+def test_the_last_headline_counts() -> None:
+    said = [{"sentence": each, "figures": {"n": 1.0}} for each in ("First.", "Last.")]
+    cells = [new_code_cell(outputs=shown(**{MIME_TYPE: each})) for each in said]
+    assert outcome_of(*cells).headline == said[1]
+    assert outcome_of().headline == {"sentence": "", "figures": {}}
+    assert outcome_of(*cells).summary == "   3.2 s   Last."
+    assert outcome_of(*cells, problem="cell 2").summary == "   3.2 s   FAILED in cell 2"
+
+
+def test_the_picture_is_the_tagged_one_or_the_last() -> None:
+    assert outcome_of(picture("a"), picture("b")).picture == ("b", "Seen.")
+    assert outcome_of(picture("a", "picture"), picture("b")).picture == ("a", "Seen.")
+    assert outcome_of().picture == ("", "")
+
+
+def test_contributions_come_in_their_order() -> None:
+    about = {"part": "data", "title": "T"}
+    cells = [
+        new_code_cell(outputs=shown(**{REPORT_TYPE: about, "text/html": "<ul></ul>"})),
+        new_code_cell(outputs=shown(**{"text/html": "not for the report"})),
+        new_code_cell(outputs=shown(**{REPORT_TYPE: about, "image/png": "p\n"})),
+        new_code_cell(
+            outputs=shown(**{REPORT_TYPE: {**about, "table": "whole"}, "text/html": "short"})
+        ),
+    ]
+    assert outcome_of(*cells).contributions == [
+        Contribution("data", "T", "<ul></ul>", "", "Seen."),
+        Contribution("data", "T", "", "p", "Seen."),
+        Contribution("data", "T", "whole", "", "Seen."),
+    ]
+
+
+def test_a_headline_may_stand_at_the_top() -> None:
+    said = {"sentence": "<b> wins.", "figures": {}, "part": "short"}
+    cell = new_code_cell(outputs=shown(**{MIME_TYPE: said}))
+    markup = "<ul><li>&lt;b&gt; wins.</li></ul>"
+    assert outcome_of(cell).contributions == [Contribution("short", "", markup, "", "")]
 
 
 def notebook(name: str, problem: str = "") -> Outcome:
@@ -49,12 +187,13 @@ def out(tmp_path: Path) -> Path:
 
 
 class Reader(html.parser.HTMLParser):
-    """Headings, tags with their attributes, and whether every element is closed."""
+    """Texts, tags with their attributes, and whether every element is closed."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
+        self.texts: list[str] = []
         self.feed(page)
         assert self.open == []
 
@@ -62,6 +201,9 @@ class Reader(html.parser.HTMLParser):
         self.tags.append((tag, dict(attrs)))
         if tag not in ("img", "meta", "br"):
             self.open.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -91,6 +233,10 @@ def test_parts_that_nothing_was_given_to_are_not_there(out: Path) -> None:
 def test_names_are_text_and_nothing_is_fetched(out: Path) -> None:
     page = index_of(out, notebook("01_a"), subject=HOSTILE)
     reader = Reader(page)
+    assert reader.texts.count(f"{HOSTILE}: image classification") == 2, "title and heading"
+    assert {f"The best is {HOSTILE}.", f"data of {HOSTILE}"} <= set(reader.texts)
+    assert f"data of {HOSTILE}" in [attributes.get("aria-label") for _, attributes in reader.tags]
+    assert {each["alt"] for tag, each in reader.tags if tag == "img"} == {f"About {HOSTILE}"}
     assert not [tag for tag, attributes in reader.tags if "onerror" in attributes]
     assert not [tag for tag, _ in reader.tags if tag in ("script", "link", "iframe")]
     for tag, attributes in reader.tags:

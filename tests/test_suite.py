@@ -1,23 +1,26 @@
 """Headless runs on treacherous notebooks: the suite must notice, name the cell and go on."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from imgclf_lib import cli, suite
 from imgclf_lib.errors import InputError, NotebookError
-from imgclf_lib.headline import MIME_TYPE
-from imgclf_lib.suite import course_notebooks, plan, run_notebooks
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.report import MIME_TYPE
+from imgclf_lib.suite import course_notebooks, notebook_parameters, plan, run_notebooks
 from imgclf_lib.words import parse_value
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 GOOD = (
-    "from imgclf_lib.headline import headline\n"
-    "headline(f'The <answer> is {answer}.', answer=answer)"
+    "from imgclf_lib.report import headline\nheadline(f'The <answer> is {answer}.', answer=answer)"
 )
 
 
@@ -202,3 +205,95 @@ def test_the_report_is_about_the_data(
     assert "<h1>fashion_mnist: " in (tmp_path / "own" / "index.html").read_text()
     run_notebooks([path], tmp_path / "given", data=str(images))
     assert f"<h1>{images.name}: " in (tmp_path / "given" / "index.html").read_text()
+
+
+CHANGES = [
+    {},
+    {"filters": (), "dense_units": ()},
+    {"filters": (7,), "dense_units": (5, 6), "epochs": 9},
+    {"learning_rate": 1e-5, "flip": "both", "shift": 0.15, "optimizer": "sgd", "limit": 0},
+    {"batch_size": 128, "dropout": 0.0, "limit": 2000, "backend": "tensorflow"},
+]
+PARAMETERS = """
+data = "fashion_mnist"  # data
+limit = 10_000
+epochs = 5
+batch_size = 64
+learning_rate = 0.001
+optimizer = "adam"
+filters = [32, 64]
+dense_units = [128]
+dropout = 0.3
+flip = "none"
+shift = 0.0
+seed = 0
+backend = "auto"
+other = 3  # no field
+"""
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course of one notebook, which declares what a live widget offers."""
+    cell = new_code_cell(PARAMETERS.strip(), metadata={"tags": ["parameters"]})
+    notebook = new_notebook(cells=[cell])
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "language": "python",
+        "display_name": "Python 3",
+    }
+    path = tmp_path / "notebooks" / "04_train.ipynb"
+    path.parent.mkdir()
+    nbformat.write(notebook, path)
+    monkeypatch.setenv("IMGCLF_HOME", str(tmp_path))
+    return path
+
+
+def given(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The parameters with which the line would run the notebook."""
+    found: list[Any] = []
+
+    def instead(
+        notebooks: Any, out: Any, data: Any, profile: Any, parameters: Any, cell_timeout: Any
+    ) -> pd.DataFrame:
+        found.extend(suite.plan(notebooks, data, profile, parameters))
+        return pd.DataFrame()
+
+    monkeypatch.setattr(suite, "run_notebooks", instead)
+    words = shlex.split(line)
+    assert words[0] == "imgclf"
+    assert cli.main(words[1:]) == 0
+    return found[0].parameters
+
+
+@pytest.mark.parametrize("changes", CHANGES)
+def test_the_parameters_give_the_equal_experiment(
+    changes: dict[str, Any], course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope: dict[str, Any] = {}
+    exec(PARAMETERS, scope)  # our own text above
+    names = [name for name in scope if name in Experiment.__dataclass_fields__]
+    experiment = Experiment(**changes)
+    scope |= given(notebook_parameters(experiment, "04_train"), monkeypatch)
+    assert Experiment(**{name: scope[name] for name in names}) == experiment
+
+
+def test_the_notebooks_own_values_are_left_out(course: Path) -> None:
+    own = Experiment(limit=10_000, batch_size=64)
+    assert notebook_parameters(own, "04_train") == "imgclf run 04_train"
+    one = notebook_parameters(own.replace(batch_size=128), "04_train")
+    assert one == "imgclf run 04_train -p batch_size 128"
+
+
+def test_a_folder_with_spaces_reaches_the_notebook(
+    course: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my photos"
+    folder.symlink_to(images)
+    line = notebook_parameters(Experiment(data=str(folder)), "04_train")
+    assert Path(given(line, monkeypatch)["data"]) == images.resolve()
+
+
+def test_what_a_notebook_cannot_be_given_is_named(course: Path) -> None:
+    with pytest.raises(InputError, match="04_train has no parameter rotate, zoom"):
+        notebook_parameters(Experiment(rotate=5.0, zoom=0.1), "04_train")

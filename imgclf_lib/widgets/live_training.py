@@ -11,12 +11,7 @@ import ipywidgets
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import ImgclfError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.recipes import (
-    command_line,
-    compare_trials,
-    describe_change,
-    notebook_parameters,
-)
+from imgclf_lib.recipes import command_line, compare_trials, describe_change
 from imgclf_lib.result_plots import trial_curves
 from imgclf_lib.trials import Trial
 from imgclf_lib.widgets.controls import Controls, note
@@ -202,6 +197,8 @@ class LiveTraining(Frame):
             f'<pre style="{WRAP}">{note(command_line(experiment))}</pre>'
         )
         if self.notebook:
+            from imgclf_lib.suite import notebook_parameters
+
             try:
                 line = notebook_parameters(experiment, self.notebook)
             except ImgclfError as error:

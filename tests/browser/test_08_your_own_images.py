@@ -70,10 +70,10 @@ def test_your_own_images(open_notebook) -> None:
     assert (now["width"], now["height"]) == (size["width"], size["height"])
 
     # A file that cannot be shown says so; a narrow window cuts nothing off.
-    truncated = kind.locator("option", has_text="truncated").first.inner_text()
-    kind.select_option(truncated)
-    expect(status).to_contain_text("truncated")
-    notebook.shoot("08-walk-truncated", walk)
+    damaged = kind.locator("option", has_text="damaged").first.inner_text()
+    kind.select_option(damaged)
+    expect(status).to_contain_text("damaged")
+    notebook.shoot("08-walk-damaged", walk)
     notebook.page.set_viewport_size({"width": 720, "height": 1100})
     notebook.page.wait_for_timeout(500)
     assert walk.evaluate("element => element.scrollWidth <= element.clientWidth")

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hostile.defects import write_defects
 from imgclf_lib.audit import Audit, audit
 from imgclf_lib.catalog import COLUMNS
-from imgclf_lib.defects import write_defects
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.findings import FINDINGS, make_findings, sort_findings
@@ -79,7 +79,7 @@ def test_menus_choose_kinds_and_severities_with_their_counts(walk):
         assert (walk.number.value, walk.number.max) == (1, len(rows))
         assert walk.finding.equals(rows.iloc[0])
         assert walk.problem.value == ""
-    walk.kind.value = "truncated"
+    walk.kind.value = "damaged"
     walk.severity.value = "remark"
     assert walk.finding is None
     assert "No such finding" in walk.status.value
@@ -98,8 +98,8 @@ def test_the_picture_shows_twins_and_reasons_and_keeps_its_size(walk):
     assert titles[0].startswith("leaked.png\ntest\n")
     assert alt == walk.picture.alt
     assert alt.startswith(f"{1 + len(walk.finding['related'][:5])} images. duplicate across")
-    walk.kind.value = "truncated"
-    assert walk.picture.alt.startswith("No picture. truncated: ")
+    walk.kind.value = "damaged"
+    assert walk.picture.alt.startswith("No picture. damaged: ")
     assert walk.finding["detail"].split(":")[0] in walk.status.value
     assert walk.picture.size == size
     assert walk.picture.png != png
@@ -247,7 +247,7 @@ def test_ten_thousand_hostile_findings_without_waiting():
 
 
 def test_where_nothing_could_be_decoded():
-    rows = [("a/1.jpg", "a", "truncated"), ("a/2.jpg", "a", "empty"), ("b/3.jpg", "b", "empty")]
+    rows = [("a/1.jpg", "a", "damaged"), ("a/2.jpg", "a", "empty"), ("b/3.jpg", "b", "empty")]
     paths, problems = [path for path, _, _ in rows], [why for _, _, why in rows]
     found = sort_findings(
         [

@@ -122,7 +122,7 @@ def test_a_large_folder_says_how_much_of_it_is_offered(
     [
         (b"", "empty: the file has no bytes"),
         (b"Dear diary", "not an image: its content is text"),
-        ("half", "truncated: "),
+        ("half", "damaged: "),
         ("bomb", "too large: "),
     ],
 )
