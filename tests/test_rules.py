@@ -77,7 +77,7 @@ ORDER = [
     *("exercises.search_judge", "exercises.tune"),
     *("exercises.own_images_judge", "exercises.your_own_images"),
     *("exercises.transfer_judge", "exercises.transfer_learning"),
-    *("exercises.speed_judge", "exercises.go_fast", "exercises.course"),
+    *("exercises.go_fast",),
     *("engine", "outcomes", "report", "suite", "lab"),
     *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
 ]
