@@ -319,9 +319,10 @@ def judge_function(
     for case in cases:
         given = copy.deepcopy(case)
         with np.errstate(all="ignore"):  # an overflow has a message of its own
-            found, wanted = read(call(function, *given)), read(right(*case))
+            result = call(function, *given)
             if not all(map(_unchanged, given, case)):
                 raise Mistake(changed)
+            found, wanted = read(result), read(right(*case))
             if wanted.ndim == 0 and found.size == 1:
                 found = found.reshape(())
             if same(found, wanted):
@@ -334,8 +335,8 @@ def judge_function(
             said = shape or f"A result of shape {wanted.shape} is wanted; yours has {found.shape}."
             if wanted.ndim == 0 and not shape:
                 said = f"One number is wanted here, not {found.size:,} of them."
-        elif np.isnan(found).any() and not np.isnan(wanted).any():
-            said = "Your result is nan, which is not a number, where it should be one."
+        elif isinstance(said, str) and np.isnan(found).any():
+            said = f"Your result is nan, not a number. {said}"
         raise Mistake(said if isinstance(said, str) else said(found, wanted, *case))
     return praise
 
