@@ -74,7 +74,7 @@ ORDER = [
     *("exercises.build_model", "exercises.loss_judge"),
     *("exercises.training_judge", "exercises.train", "exercises.evaluate"),
     "exercises.predict",
-    *("exercises.search_judge", "exercises.tune"),
+    "exercises.tune",
     *("exercises.own_images_judge", "exercises.your_own_images"),
     *("exercises.transfer_judge", "exercises.transfer_learning"),
     *("exercises.go_fast",),

@@ -322,8 +322,9 @@ def judge_function(
             if changed and not all(map(_unchanged, given, case)):
                 raise Mistake(changed)
             wanted = read(right(*case))
-            one_text = isinstance(result, str) and wanted.ndim == 0
-            found = read(number(result) if one_text else result)
+            if isinstance(result, str) and wanted.ndim == 0 and read is array:
+                result = number(result)
+            found = read(result)
             if wanted.ndim == 0 and found.size == 1:
                 found = found.reshape(())
             if same(found, wanted):
