@@ -76,7 +76,7 @@ ORDER = [
     "exercises.predict",
     "exercises.tune",
     *("exercises.own_images_judge", "exercises.your_own_images"),
-    *("exercises.transfer_judge", "exercises.transfer_learning"),
+    "exercises.transfer_learning",
     *("exercises.go_fast",),
     *("engine", "outcomes", "report", "suite", "lab"),
     *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
