@@ -1,5 +1,6 @@
 """The exercises of notebook 05: reading, counting, choosing a threshold, comparing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -110,9 +111,14 @@ def _invented(generator: np.random.Generator, count: int, classes: int) -> tuple
     return chances / chances.sum(1, keepdims=True), labels
 
 
-def _places(chances: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes are more probable than the true one."""
-    return (chances > chances[np.arange(len(labels)), labels][:, np.newaxis]).sum(1)
+def _share(found: Callable[[np.ndarray, int], np.ndarray]) -> Callable[..., float]:
+    """The share of images that are found by how many classes are more probable than the true."""
+
+    def share(chances: np.ndarray, labels: np.ndarray, k: int) -> float:
+        own = chances[np.arange(len(labels)), labels]
+        return float(found((chances > own[:, np.newaxis]).sum(1), k).mean())
+
+    return share
 
 
 @question(
@@ -129,41 +135,37 @@ def _places(chances: np.ndarray, labels: np.ndarray) -> np.ndarray:
     " best ones. An image counts if its true class is among them.",
 )
 def top_k_accuracy(answer: Any) -> str:
-    generator = np.random.default_rng(0)
+    generator, right = np.random.default_rng(0), write_top_k_accuracy()
     sizes = (97, 7, 3), (50, 4, 1), (30, 6, 5), (60, 9, 4)
     return judge_function(
         answer,
-        write_top_k_accuracy(),
+        right,
         [(*_invented(generator, count, classes), k) for count, classes, k in sizes],
         "The place of the true class decides: it counts if it is among the first k.",
         {
             "You gave a count. Divide it by the number of images.": (
-                lambda p, y, k: (_places(p, y) < k).sum()
+                lambda p, y, k: right(p, y, k) * len(y)
             ),
             "You gave percent. A share between 0 and 1 is wanted.": (
-                lambda p, y, k: 100 * (_places(p, y) < k).mean()
+                lambda p, y, k: 100 * right(p, y, k)
             ),
-            "You gave the share of images that are missed.": (
-                lambda p, y, k: (_places(p, y) >= k).mean()
-            ),
+            "You gave the share of images that are missed.": _share(lambda place, k: place >= k),
             "You took the k classes of the lowest probability: argsort sorts from small to"
-            " large.": lambda p, y, k: (_places(p, y) >= p.shape[1] - k).mean(),
+            " large.": lambda p, y, k: right(-p, y, k),
             "You counted the images whose true class is exactly at place k. The places before count"
-            " too.": lambda p, y, k: (_places(p, y) == k - 1).mean(),
+            " too.": _share(lambda place, k: place == k - 1),
             "You looked at k + 1 classes. Places are counted from 0.": (
-                lambda p, y, k: (_places(p, y) <= k).mean()
+                _share(lambda place, k: place <= k)
             ),
-            "You looked at k - 1 classes only.": lambda p, y, k: (_places(p, y) < k - 1).mean(),
-            "You gave the plain accuracy. What does k do?": (
-                lambda p, y, k: (_places(p, y) == 0).mean()
-            ),
+            "You looked at k - 1 classes only.": _share(lambda place, k: place < k - 1),
+            "You gave the plain accuracy. What does k do?": _share(lambda place, k: place == 0),
             "You divided by k too. An image counts once, wherever its class is found.": (
-                lambda p, y, k: (_places(p, y) < k).mean() / k
+                lambda p, y, k: right(p, y, k) / k
             ),
         },
-        lambda found, right, p, y, k: (
+        lambda found, wanted, p, y, k: (
             f"For {len(y)} images, {p.shape[1]} classes and k = {k}, your function gives"
-            f" {found:.4g} instead of {right:.4g}. Check one image by hand: is its true class among"
+            f" {found:.4g} instead of {wanted:.4g}. Check one image by hand: is its true class among"
             " the k most probable?"
         ),
     )

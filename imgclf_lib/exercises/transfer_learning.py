@@ -41,31 +41,25 @@ def average(answer: Any) -> str:
         [(np.random.default_rng(0).random((3, 4, 5, 6)) ** 2,)],
         "One number for each channel: how much of its pattern there is, wherever it is.",
         {
-            "You average over the channels. Which axes are height and width?": (
-                lambda maps: maps.mean(3)
+            "You average over the channels. Which axes are height and width?": lambda m: m.mean(3),
+            "You add up, and do not divide by the area.": lambda m: m.sum((1, 2)),
+            "That is the largest value of each map: a max pooling, not the average.": lambda m: (
+                m.max((1, 2))
             ),
-            "You add up, and do not divide by the area.": lambda maps: maps.sum((1, 2)),
-            "That is the largest value of each map: a max pooling, not the average.": (
-                lambda maps: maps.max((1, 2))
+            "You also average over the images: each image must keep its own row.": lambda m: m.mean(
+                (0, 1, 2)
             ),
-            "You also average over the images: each image must keep its own row.": (
-                lambda maps: maps.mean((0, 1, 2))
+            "You average everything of an image into one number.": lambda m: m.mean((1, 2, 3)),
+            "You average over one axis only: height and width must both go.": lambda m: m.mean(1),
+            "You average over the width only: the height must go too.": lambda m: m.mean(2),
+            "The axes of length 1 must go: leave keepdims out.": lambda m: m.mean(
+                (1, 2), keepdims=True
             ),
-            "You average everything of an image into one number.": (
-                lambda maps: maps.mean((1, 2, 3))
+            "Rows and columns are exchanged: images first, channels second.": lambda m: (
+                m.mean((1, 2)).T
             ),
-            "You average over one axis only: height and width must both go.": (
-                lambda maps: maps.mean(1)
-            ),
-            "You average over the width only: the height must go too.": lambda maps: maps.mean(2),
-            "The axes of length 1 must go: leave keepdims out.": (
-                lambda maps: maps.mean((1, 2), keepdims=True)
-            ),
-            "Rows and columns are exchanged: images first, channels second.": (
-                lambda maps: maps.mean((1, 2)).T
-            ),
-            "You lay the map out in a row. Its average over height and width is wanted.": (
-                lambda maps: maps.reshape(len(maps), -1)
+            "You lay the map out in a row. Its average over height and width is wanted.": lambda m: (
+                m.reshape(len(m), -1)
             ),
         },
         _why_average,
