@@ -105,31 +105,17 @@ class Exercise:
         return textwrap.dedent(inspect.getsource(self.solve)).rstrip()
 
 
-def question(
-    title: str,
-    *,
-    tests: Sequence[str],
-    hints: Sequence[str],
-    solve: Callable[..., Any],
-    explanation: str,
-) -> Callable[[Callable[..., str]], Exercise]:
+def question(title: str, **about: Any) -> Callable[[Callable[..., str]], Exercise]:
     """Make an exercise of the judge that is written below it, and name it after the judge.
 
     Args:
         title: The question in a few words.
-        tests: What it tests.
-        hints: From a first nudge to nearly the solution.
-        solve: Called with the facts; returns a right answer.
-        explanation: Why the solution is right.
+        **about: The tests, hints, solve and explanation of the exercise.
 
     Returns:
         A decorator for the judge: a function of the answer and the facts.
     """
-
-    def ask(judge: Callable[..., str]) -> Exercise:
-        return Exercise(judge.__name__, title, tests, judge, solve, explanation, hints)
-
-    return ask
+    return lambda judge: Exercise(judge.__name__, title, judge=judge, **about)
 
 
 def unanswered(answer: Any) -> bool:
@@ -273,7 +259,7 @@ def judge_function(
     right: Callable[..., Any],
     cases: Sequence[tuple[Any, ...]],
     praise: str,
-    mistakes: Mapping[str, Any],
+    mistakes: Mapping[str, Any] | Callable[..., Mapping[str, Any]],
     otherwise: str | Callable[..., str],
     *,
     shape: str | Callable[..., str] = "",
@@ -291,7 +277,8 @@ def judge_function(
         praise: What to say about a right function.
         mistakes: What to say about a wrong function, and a function that makes this mistake; or a
             list of such functions. The first that returns the same in the first case that goes
-            wrong is said. Where such a function returns ``nan``, anything is the same.
+            wrong is said. Where such a function returns ``nan``, anything is the same. Or, which
+            is shorter, one function of the arguments, which names what each mistake returns.
         otherwise: What to say about any other function; or a function that says it, of what was
             found, what was right, and the arguments.
         shape: The same, for a result of another shape that is none of the mistakes.
@@ -329,8 +316,8 @@ def judge_function(
                 found = found.reshape(())
             if same(found, wanted):
                 continue
-            for message, wrong in _one_by_one(mistakes):
-                if same(found, read(wrong(*case)), holes=True):
+            for message, wrong in _one_by_one(mistakes(*case) if callable(mistakes) else mistakes):
+                if same(found, read(wrong(*case) if callable(wrong) else wrong), holes=True):
                     raise Mistake(message)
         said = otherwise
         if found.shape != wanted.shape:
