@@ -1,6 +1,5 @@
 """The exercises of notebook 05: reading, counting, choosing a threshold, comparing."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -111,14 +110,24 @@ def _invented(generator: np.random.Generator, count: int, classes: int) -> tuple
     return chances / chances.sum(1, keepdims=True), labels
 
 
-def _share(found: Callable[[np.ndarray, int], np.ndarray]) -> Callable[..., float]:
-    """The share of images that are found by how many classes are more probable than the true."""
-
-    def share(chances: np.ndarray, labels: np.ndarray, k: int) -> float:
-        own = chances[np.arange(len(labels)), labels]
-        return float(found((chances > own[:, np.newaxis]).sum(1), k).mean())
-
-    return share
+def _wrong_accuracies(chances: np.ndarray, labels: np.ndarray, k: int) -> dict[str, float]:
+    own = chances[np.arange(len(labels)), labels]
+    place = (chances > own[:, np.newaxis]).sum(1)  # how many are more probable than the true class
+    right = (place < k).mean()
+    return {
+        "You gave a count. Divide it by the number of images.": (place < k).sum(),
+        "You gave percent. A share between 0 and 1 is wanted.": 100 * right,
+        "You gave the share of images that are missed.": 1 - right,
+        "You took the k classes of the lowest probability: argsort sorts from small to large.": (
+            (place >= chances.shape[1] - k).mean()
+        ),
+        "You counted the images whose true class is exactly at place k. The places before count"
+        " too.": (place == k - 1).mean(),
+        "You looked at k + 1 classes. Places are counted from 0.": (place <= k).mean(),
+        "You looked at k - 1 classes only.": (place < k - 1).mean(),
+        "You gave the plain accuracy. What does k do?": (place == 0).mean(),
+        "You divided by k too. An image counts once, wherever its class is found.": right / k,
+    }
 
 
 @question(
@@ -135,37 +144,17 @@ def _share(found: Callable[[np.ndarray, int], np.ndarray]) -> Callable[..., floa
     " best ones. An image counts if its true class is among them.",
 )
 def top_k_accuracy(answer: Any) -> str:
-    generator, right = np.random.default_rng(0), write_top_k_accuracy()
+    generator = np.random.default_rng(0)
     sizes = (97, 7, 3), (50, 4, 1), (30, 6, 5), (60, 9, 4)
     return judge_function(
         answer,
-        right,
+        write_top_k_accuracy(),
         [(*_invented(generator, count, classes), k) for count, classes, k in sizes],
         "The place of the true class decides: it counts if it is among the first k.",
-        {
-            "You gave a count. Divide it by the number of images.": (
-                lambda p, y, k: right(p, y, k) * len(y)
-            ),
-            "You gave percent. A share between 0 and 1 is wanted.": (
-                lambda p, y, k: 100 * right(p, y, k)
-            ),
-            "You gave the share of images that are missed.": _share(lambda place, k: place >= k),
-            "You took the k classes of the lowest probability: argsort sorts from small to"
-            " large.": lambda p, y, k: right(-p, y, k),
-            "You counted the images whose true class is exactly at place k. The places before count"
-            " too.": _share(lambda place, k: place == k - 1),
-            "You looked at k + 1 classes. Places are counted from 0.": (
-                _share(lambda place, k: place <= k)
-            ),
-            "You looked at k - 1 classes only.": _share(lambda place, k: place < k - 1),
-            "You gave the plain accuracy. What does k do?": _share(lambda place, k: place == 0),
-            "You divided by k too. An image counts once, wherever its class is found.": (
-                lambda p, y, k: right(p, y, k) / k
-            ),
-        },
-        lambda found, wanted, p, y, k: (
+        _wrong_accuracies,
+        lambda found, right, p, y, k: (
             f"For {len(y)} images, {p.shape[1]} classes and k = {k}, your function gives"
-            f" {found:.4g} instead of {wanted:.4g}. Check one image by hand: is its true class among"
+            f" {found:.4g} instead of {right:.4g}. Check one image by hand: is its true class among"
             " the k most probable?"
         ),
     )

@@ -172,10 +172,10 @@ def softmax(answer: Any) -> str:
         write_softmax(),
         [(np.array(each),) for each in scores],
         "Your softmax adds up to 1, stays calm with large scores, and takes whole batches.",
-        {
-            "exp is done. Now divide by the sum, so that they add up to 1.": np.exp,
+        lambda scores: {
+            "exp is done. Now divide by the sum, so that they add up to 1.": np.exp(scores),
             "You divide the scores themselves. Take exp of them first: none is negative then.": (
-                lambda scores: scores / scores.sum()
+                scores / scores.sum()
             ),
         },
         _why_softmax,

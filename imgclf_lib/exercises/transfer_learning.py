@@ -40,26 +40,22 @@ def average(answer: Any) -> str:
         write_average(),
         [(np.random.default_rng(0).random((3, 4, 5, 6)) ** 2,)],
         "One number for each channel: how much of its pattern there is, wherever it is.",
-        {
-            "You average over the channels. Which axes are height and width?": lambda m: m.mean(3),
-            "You add up, and do not divide by the area.": lambda m: m.sum((1, 2)),
-            "That is the largest value of each map: a max pooling, not the average.": lambda m: (
-                m.max((1, 2))
+        lambda maps: {
+            "You average over the channels. Which axes are height and width?": maps.mean(3),
+            "You add up, and do not divide by the area.": maps.sum((1, 2)),
+            "That is the largest value of each map: a max pooling, not the average.": (
+                maps.max((1, 2))
             ),
-            "You also average over the images: each image must keep its own row.": lambda m: m.mean(
-                (0, 1, 2)
+            "You also average over the images: each image must keep its own row.": (
+                maps.mean((0, 1, 2))
             ),
-            "You average everything of an image into one number.": lambda m: m.mean((1, 2, 3)),
-            "You average over one axis only: height and width must both go.": lambda m: m.mean(1),
-            "You average over the width only: the height must go too.": lambda m: m.mean(2),
-            "The axes of length 1 must go: leave keepdims out.": lambda m: m.mean(
-                (1, 2), keepdims=True
-            ),
-            "Rows and columns are exchanged: images first, channels second.": lambda m: (
-                m.mean((1, 2)).T
-            ),
-            "You lay the map out in a row. Its average over height and width is wanted.": lambda m: (
-                m.reshape(len(m), -1)
+            "You average everything of an image into one number.": maps.mean((1, 2, 3)),
+            "You average over one axis only: height and width must both go.": maps.mean(1),
+            "You average over the width only: the height must go too.": maps.mean(2),
+            "The axes of length 1 must go: leave keepdims out.": maps.mean((1, 2), keepdims=True),
+            "Rows and columns are exchanged: images first, channels second.": maps.mean((1, 2)).T,
+            "You lay the map out in a row. Its average over height and width is wanted.": (
+                maps.reshape(len(maps), -1)
             ),
         },
         _why_average,
@@ -139,22 +135,16 @@ def head(answer: Any) -> str:
         write_head(),
         [(features, weights, 4 * generator.normal(size=5))],
         "That is the whole head: everything else was done by the backbone.",
-        {
+        lambda f, w, b: {
             "You return a row of scores or probabilities for each image. Which class has the"
-            " largest one?": lambda f, w, b: np.full((len(f), len(b)), math.nan),
-            "The biases are missing: add them to the scores.": lambda f, w, b: (f @ w).argmax(1),
-            "You subtract the biases: add them.": lambda f, w, b: (f @ w - b).argmax(1),
-            "That is the least probable class: argmax, not argmin.": (
-                lambda f, w, b: (f @ w + b).argmin(1)
-            ),
-            "The axis is wrong: you name an image for each class.": (
-                lambda f, w, b: (f @ w + b).argmax(0)
-            ),
-            "That is the largest score, not its place: argmax, not max.": (
-                lambda f, w, b: (f @ w + b).max(1)
-            ),
+            " largest one?": np.full((len(f), len(b)), math.nan),
+            "The biases are missing: add them to the scores.": (f @ w).argmax(1),
+            "You subtract the biases: add them.": (f @ w - b).argmax(1),
+            "That is the least probable class: argmax, not argmin.": (f @ w + b).argmin(1),
+            "The axis is wrong: you name an image for each class.": (f @ w + b).argmax(0),
+            "That is the largest score, not its place: argmax, not max.": (f @ w + b).max(1),
             "argmax without an axis counts through the whole table: say which axis.": (
-                lambda f, w, b: (f @ w + b).argmax()
+                (f @ w + b).argmax()
             ),
         },
         _why_head,

@@ -149,8 +149,22 @@ _TRIALS = pd.DataFrame(
 )
 
 
-def _done(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["status"] == "completed"]
+def _wrong_trials(trials: pd.DataFrame) -> dict[str, Any]:
+    done, right = trials[trials["status"] == "completed"], best_trial(trials)
+    return {
+        "You took the trial that knows its training images best. The judge is the validation"
+        " accuracy.": [done["train_accuracy"].idxmax(), trials["train_accuracy"].idxmax()],
+        "You took a trial that failed: its first epochs looked good, then its loss became not a"
+        " number. Look at the column status first.": trials["val_accuracy"].idxmax(),
+        "You took the worst trial. Which accuracy do you want, high or low?": (
+            done["val_accuracy"].idxmin()
+        ),
+        "That is its accuracy. Which trial is it? idxmax tells the number.": (
+            done["val_accuracy"].max()
+        ),
+        "You return the row's place, counted from above. Return its number in the index: the rows"
+        " may stand in any order.": [trials.index.get_loc(right), done.index.get_loc(right)],
+    }
 
 
 def _trial_number(given: Any) -> np.ndarray:
@@ -180,28 +194,7 @@ def winner(answer: Any, table: pd.DataFrame) -> str:
         [(_TRIALS,), (table,)],
         f"In your search trial {best_trial(table)} wins, by the judge that did not take part in"
         " training.",
-        {
-            "You took the trial that knows its training images best. The judge is the validation"
-            " accuracy.": [
-                lambda trials: _done(trials)["train_accuracy"].idxmax(),
-                lambda trials: trials["train_accuracy"].idxmax(),
-            ],
-            "You took a trial that failed: its first epochs looked good, then its loss became not a"
-            " number. Look at the column status first.": (
-                lambda trials: trials["val_accuracy"].idxmax()
-            ),
-            "You took the worst trial. Which accuracy do you want, high or low?": (
-                lambda trials: _done(trials)["val_accuracy"].idxmin()
-            ),
-            "That is its accuracy. Which trial is it? idxmax tells the number.": (
-                lambda trials: _done(trials)["val_accuracy"].max()
-            ),
-            "You return the row's place, counted from above. Return its number in the index: the"
-            " rows may stand in any order.": [
-                lambda trials: trials.index.get_loc(best_trial(trials)),
-                lambda trials: _done(trials).index.get_loc(best_trial(trials)),
-            ],
-        },
+        _wrong_trials,
         lambda found, right, trials: (
             f"In {'a table made up for this check' if trials is _TRIALS else 'your search'} trial"
             f" {right:g} is the winner; your function says {found:g}."

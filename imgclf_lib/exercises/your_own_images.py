@@ -67,20 +67,16 @@ def hamming(answer: Any) -> str:
         right,
         HASHES,
         "0 for equal hashes, 64 for opposite ones. Two unrelated pictures differ in about 32.",
-        {
+        lambda a, b: {
             "You have counted the digits that differ. One hexadecimal digit holds four bits: f and"
-            " 0 differ in all four of them.": (
-                lambda a, b: sum(one != two for one, two in zip(a, b, strict=True))
-            ),
+            " 0 differ in all four of them.": sum(x != y for x, y in zip(a, b, strict=True)),
             "That is the XOR itself: a 1 wherever the two differ. Count its ones.": (
-                lambda a, b: int(a, 16) ^ int(b, 16)
+                int(a, 16) ^ int(b, 16)
             ),
             "You have subtracted the two numbers. One bit at the front weighs as much as one at the"
-            " end: compare bit by bit.": lambda a, b: abs(int(a, 16) - int(b, 16)),
-            "You have counted the bits that agree. Count those that differ.": (
-                lambda a, b: 64 - right(a, b)
-            ),
-            "A share, yes. Here the count is wanted.": lambda a, b: right(a, b) / 64,
+            " end: compare bit by bit.": abs(int(a, 16) - int(b, 16)),
+            "You have counted the bits that agree. Count those that differ.": 64 - right(a, b),
+            "A share, yes. Here the count is wanted.": right(a, b) / 64,
         },
         lambda found, right, a, b: (
             f"For {a} and {b} it returns {found:g}; {right} of the 64 bits differ. Mind zeros at"
