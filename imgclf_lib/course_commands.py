@@ -123,7 +123,7 @@ def exercises(words: Sequence[str]) -> int:
         return notebooks, out, solutions, json
 
     names, out, solutions, as_json = parse_words("exercises", parse, words, exercises.__doc__)
-    from imgclf_lib.exercises.course import exercise_table, write_copies
+    from imgclf_lib.exercises.exercise import exercise_table, write_copies
     from imgclf_lib.suite import find_notebooks
 
     paths = find_notebooks(names)

@@ -16,7 +16,7 @@ import papermill
 import pytest
 from PIL import Image
 
-from imgclf_lib.exercises.course import exercises_of, write_copies
+from imgclf_lib.exercises.exercise import exercises_of, write_copies
 from imgclf_lib.experiment import Experiment
 
 ROOT = Path(__file__).parent.parent

@@ -163,8 +163,8 @@ def test_the_small_network_of_the_solution(dataset, split_images):
 
 
 def test_the_solution_is_small_for_any_data():
-    from imgclf_lib.exercises.network_judge import MOST_PARAMETERS
-    from imgclf_lib.model import plan_network
+    from imgclf_lib.exercises.build_model import MOST_PARAMETERS
+    from imgclf_lib.network_plan import plan_network
 
     class Data:
         pass
@@ -193,7 +193,7 @@ def test_a_model_that_is_trained_already_is_judged_as_it_is(dataset, monkeypatch
     model = own_model()
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
     model.fit(np.asarray(dataset.train.images), dataset.train.labels, epochs=30, verbose=0)
-    monkeypatch.setattr("imgclf_lib.exercises.network_judge._train", None)
+    monkeypatch.setattr("imgclf_lib.exercises.build_model._train", None)
     assert "Small and good" in exercises.small_network.judge(model, dataset)
 
 

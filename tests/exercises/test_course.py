@@ -12,7 +12,7 @@ import pytest
 
 from imgclf_lib.cli import main
 from imgclf_lib.errors import InputError
-from imgclf_lib.exercises.course import exercise_table, exercises_of, write_copies
+from imgclf_lib.exercises.exercise import exercise_table, exercises_of, write_copies
 from imgclf_lib.suite import course_notebooks
 
 NOTEBOOKS = course_notebooks()

@@ -33,7 +33,7 @@ def test_precision_in_every_form(answer):
         (0.25, "false alarms"),
         (0.667, "F1"),
         (0.2, "divided by all photos"),
-        (75, "in percent"),
+        (75, "In percent"),
         (60, "another share. That is the recall"),
         (0.1, "Take the column"),
         ("much", "A number is wanted"),

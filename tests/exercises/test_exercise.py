@@ -11,7 +11,10 @@ from imgclf_lib.exercises.exercise import (
     Unanswered,
     array,
     call,
+    judge_function,
+    judge_number,
     number,
+    question,
     unanswered,
 )
 
@@ -131,3 +134,89 @@ def test_an_array_is_never_taken_for_no_answer() -> None:
     assert not unanswered(np.zeros(3))
     assert not unanswered(0)
     assert not unanswered(False)
+
+
+def test_a_question_takes_the_name_of_its_judge(shown) -> None:
+    @question("Sum", tests=["sums"], hints=["First."], solve=total, explanation="Adding up.")
+    def added(answer, values):
+        return judge_number(answer, total(values), "The sum it is.", {}, "Add.")
+
+    assert (added.name, added.solve([1, 2])) == ("added", 3)
+    added.check(3, [1, 2])
+    added.check(4, [1, 2])
+    assert [plain for plain, _ in shown] == [
+        "✓ Right. The sum it is.",
+        "✗ Not yet. 4 is not it. Add.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (75, 'In percent, yes. Write it as a share, 0.75, or as "75 %".'),
+        (0.6, "The recall."),
+        (0.25, "Missed."),
+        (0.2, "Missed."),
+        (60, "As a share between 0 and 1, please; and it is another share. The recall."),
+        (0.5, "0.5 is not it. Look again."),
+        (float("nan"), "nan is not it. Look again."),
+    ],
+)
+def test_a_number_and_its_mistakes(answer, said) -> None:
+    mistakes = {"The recall.": 0.6, "Missed.": [0.25, 0.2]}
+    for right in (0.75, "75 %", 0.7501):
+        told = judge_number(right, 0.75, "Yes.", mistakes, "Look again.", share=True, close=0.001)
+        assert told == "Yes."
+    with pytest.raises(Mistake) as caught:
+        judge_number(answer, 0.75, "Yes.", mistakes, "Look again.", share=True, close=0.001)
+    assert str(caught.value) == said
+
+
+def turn(values):
+    values[:] = values[::-1]
+    return values
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: x.astype(float) * 2, "Yes."),
+        (lambda x: (x * 2).tolist(), "Yes."),
+        (lambda x: x, "Nothing happened."),
+        (lambda x: x**2 if len(x) > 2 else x * 2, "Squared."),
+        (lambda x: 3 * x, "Not [6 3], but [4 2]."),
+        (lambda x: np.array([4, 9]), "The first is right."),
+        (lambda x: x * np.nan, "Not [nan nan], but [4 2]."),
+        (lambda x: x.sum(), "A result of shape (2,) is wanted; yours has ()."),
+        (turn, "Your function changes what it is given. Work on a copy."),
+        (lambda x: ["a"], "Numbers are wanted here, not a list."),
+        (3, "A function is wanted here, not an int."),
+    ],
+)
+def test_a_function_and_its_mistakes(answer, said) -> None:
+    try:
+        told = judge_function(
+            answer,
+            lambda x: x * 2,
+            [(np.array([2, 1]),), (np.array([3, 4, 5]),)],
+            "Yes.",
+            {
+                "Nothing happened.": lambda x: x,
+                "Squared.": [lambda x: x**2, lambda x: x**2.0],
+                "The first is right.": lambda x: np.append(2.0 * x[:1], x[1:] * np.nan),
+            },
+            lambda found, right, x: f"Not {found}, but {right}.",
+        )
+    except Mistake as mistake:
+        told = str(mistake)
+    assert told == said
+
+
+def test_a_result_that_is_no_number_is_told_so() -> None:
+    def judge(answer):
+        return judge_function(answer, lambda x: x, [(2.0,)], "Yes.", {}, "The same, please.")
+
+    assert judge(lambda x: [x]) == judge(lambda x: "2.0") == "Yes."
+    for wrong, said in ((np.nan, "nan, not a number. The same"), ([1, 2], "One number is wanted")):
+        with pytest.raises(Mistake, match=said):
+            judge(lambda x, wrong=wrong: wrong)

@@ -34,7 +34,7 @@ def test_looks(epochs):
         (5, "how often it looks at one picture"),
         (1000**5, "** is the power"),
         (200, "divided"),
-        (7, "it is not"),
+        (7, "is not it"),
         ("many", "A number is wanted"),
         ([5000, 1], "One number is wanted"),
     ],
