@@ -6,7 +6,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --py
 
 # Tests of modules that never touch a network: their answer is the same on every backend.
 SAME := archives audit_plots cache cache_folders catalog class_findings \
-    data_commands decoding defects drawings file_findings file_lists fixes formats \
+    decoding defects drawings file_findings file_lists fixes formats \
     glyphs image_files inspection near_hashes outcomes pillow_warnings pixels \
     practice report setup similar sources splits suite twins finding_walk image_explorer \
     start_here explore_data your_own_images

@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from imgclf_lib import cli, commands, recipes, suite
+from imgclf_lib import cli, recipes, suite
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.presets import PRESETS, preset
@@ -38,7 +38,7 @@ def parsed(line: str, monkeypatch) -> Experiment:
     words = shlex.split(line)
     assert words[:2] == ["imgclf", "train"]
     with pytest.raises(Stop):
-        commands.train(words[2:])
+        cli.main(words[1:])
     return found[0]
 
 

@@ -78,8 +78,8 @@ ORDER = [
     *("exercises.own_images_judge", "exercises.your_own_images"),
     *("exercises.transfer_judge", "exercises.transfer_learning"),
     *("exercises.speed_judge", "exercises.go_fast", "exercises.course"),
-    *("engine", "outcomes", "report", "suite", "lab"),
-    *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
+    *("engine", "outcomes", "report", "suite"),
+    *("cli", "__main__"),
 ]
 MODULES = sorted(
     ".".join(path.relative_to(FOLDER).with_suffix("").parts)
@@ -238,7 +238,7 @@ def public_things() -> Iterator[tuple[str, object]]:
     """Every public function, class and method that the library itself defines."""
     for module_name in MODULES:
         # The docstrings of commands are their help texts, and tested with the command line.
-        if module_name in ("__main__", "commands", "course_commands", "data_commands"):
+        if module_name in ("__main__", "cli"):
             continue
         module = importlib.import_module(f"imgclf_lib.{module_name}")
         # The solutions of exercises are shown to learners: one line of docstring is enough.
