@@ -2,58 +2,118 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from imgclf_lib.cli import COMMANDS, HELP, main
+from imgclf_lib.cli import COMMANDS, main
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.presets import preset
 
 QUICK = ["--filters", "8", "--dense_units", "16", "--batch_size", "16", "--learning_rate", "0.01"]
 
 
-def imgclf(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "imgclf_lib", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+def imgclf(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "imgclf_lib", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | variables,
+    )
+
+
+@pytest.fixture
+def instead(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What ``train`` and ``run`` were asked to do, instead of doing it."""
+    asked: dict = {}
+
+    def take(experiment: Experiment, *rest: object, **options: object) -> None:
+        asked["experiment"] = experiment
+        raise KeyboardInterrupt
+
+    def take_all(notebooks, out, data, profile, parameters, cell_timeout) -> pd.DataFrame:
+        asked.update(notebooks=notebooks, out=out, data=data, profile=profile)
+        asked.update(parameters=parameters, cell_timeout=cell_timeout)
+        return pd.DataFrame({"notebook": ["04_train"], "seconds": [float("nan")]})
+
+    monkeypatch.setattr("imgclf_lib.train.train", take)
+    monkeypatch.setattr("imgclf_lib.suite.run_notebooks", take_all)
+    return asked
 
 
 def test_help_names_every_command_and_is_quick() -> None:
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()
         done = imgclf("--help")
-        times.append(time.perf_counter() - started)
+        after = os.times()  # of the processor: a busy machine only lets it wait
+        times.append(sum(after[2:4]) - sum(before[2:4]))
         assert done.returncode == 0
         assert all(f"  {name} " in done.stdout for name in COMMANDS)
     assert min(times) < 0.3
 
 
-def test_help_loads_no_framework_and_no_parser() -> None:
-    code = (
-        "import sys; from imgclf_lib.cli import main; main(['--help']);"
-        "print([m for m in ('keras','tensorflow','torch','pandas','tyro') if m in sys.modules])"
+LIGHT = {
+    "imgclf_lib",
+    *(f"imgclf_lib.{name}" for name in ("cli", "errors", "experiment", "presets")),
+}
+LOADED = """
+import json, sys
+from imgclf_lib.cli import main
+main(['--help'])
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_help_loads_nothing_heavy_and_no_chapter() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert not loaded & {"keras", "tensorflow", "torch", "jax", "numpy", "pandas", "tyro"}
+    assert {name for name in loaded if name.partition(".")[0] == "imgclf_lib"} <= LIGHT
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_examples(
-    command: str, capsys: pytest.CaptureFixture[str]
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     assert main([command, "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"usage: imgclf {command}" in shown
     assert "example" in shown
     assert f"imgclf {command}" in shown.split("example", 1)[1]
+    assert "Args:" not in shown
+    assert not re.search(r"(^\W*|  )\(default", shown, re.MULTILINE), "an option without its help"
 
 
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert capsys.readouterr().out.strip() == HELP
+    assert capsys.readouterr().out.startswith("usage: imgclf COMMAND")
+
+
+def test_the_overview_says_what_each_command_says_first(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    shown = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        first = command.__doc__.splitlines()[0]
+        assert f"\n  {name:11} {first[0].lower()}{first[1:-1]}\n" in shown
+        assert first.endswith(".")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.count(".") == 2
 
 
 def test_doctor_reports_each_thing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,6 +171,55 @@ def test_both_spellings_of_flags_and_presets(
         assert experiment["filters"] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "experiment"),
+    [
+        ("", preset("simple")),
+        ("--preset deep", preset("deep")),
+        ("--preset=deep --epochs 2", preset("deep").replace(epochs=2)),
+        ("--epochs 2 --preset deep", preset("deep").replace(epochs=2)),
+        ("--preset fast --preset deep", preset("deep")),
+        ("--filters 8 --dense_units --preset linear", preset("linear").replace(filters=(8,))),
+    ],
+)
+def test_flags_change_the_preset(words: str, experiment: Experiment, instead: dict) -> None:
+    assert main(["train", *words.split()]) == 130
+    assert instead["experiment"] == experiment
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.1", 0.1),
+        ("true", True),
+        ("[32, 64]", [32, 64]),
+        ("fashion_mnist", "fashion_mnist"),
+        ("my photos", "my photos"),
+    ],
+)
+def test_parameters_of_notebooks_are_json_or_text(text: str, value: object, instead: dict) -> None:
+    assert main(["run", "04", "-p", "one", text, "--parameters", "two", "2"]) == 0
+    assert instead["parameters"] == {"one": value, "two": 2}
+    assert instead["notebooks"] == ("04",)
+
+
+def test_the_suite_is_told_all(
+    instead: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "04 05 --data photos --fixes my.csv --group (.) --profile full --cell-timeout 9 --json"
+    assert main(["run", *words.split(), "--out", str(tmp_path)]) == 0
+    assert instead == {
+        "notebooks": ("04", "05"),
+        "out": tmp_path,
+        "data": "photos",
+        "profile": "full",
+        "parameters": {"fixes": "my.csv", "group": "(.)"},
+        "cell_timeout": 9,
+    }
+    assert json.loads(capsys.readouterr().out) == [{"notebook": "04_train", "seconds": None}]
+
+
 def test_small_pictures_are_told_of_the_fast_preset(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,12 +263,26 @@ BAD = {
     "unknown notebook": ("run 99_nothing", "99_nothing"),
     "unknown data of the course": ("run --data nothing_like_it", "nothing_like_it"),
     "not a port": ("lab --port 0", "port"),
+    "missing value": ("train --data {good} --preset --json", "--preset"),
+    "a word too many": ("doctor now", "now"),
+    "a command in want of words": ("evaluate", "RUN"),
+    "unknown data to audit": ("audit nowhere", "no data set"),
+    "no fix list to audit with": ("audit fashion_mnist --fixes nowhere.csv", "nowhere.csv"),
+    "bad pattern": ("audit {empty} --group (", "group"),
+    "bad way to name classes": ("audit {empty} --class_folders deep", "class_folders"),
+    "bad size": ("audit {empty} --image_size -3", "image_size"),
+    "nothing to audit": ("audit", "required"),
 }
 
 
 @pytest.mark.parametrize(("line", "named"), BAD.values(), ids=BAD)
 def test_bad_input_is_one_message_and_writes_nothing(
-    line: str, named: str, images: Path, tmp_path: Path
+    line: str,
+    named: str,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     places = {"empty": tmp_path / "empty", "single": tmp_path / "single", "good": images}
     places["empty"].mkdir()
@@ -167,24 +290,23 @@ def test_bad_input_is_one_message_and_writes_nothing(
     (places["single"] / "only").mkdir(parents=True)
     (places["single"] / "only" / "1.png").write_bytes(source.read_bytes())
     before = sorted(tmp_path.rglob("*"))
-    environment = {
-        **os.environ,
-        "IMGCLF_MODELS": str(tmp_path / "models"),
-        "IMGCLF_CACHE": str(tmp_path / "cache"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "imgclf_lib", *line.format(**places).split()],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=environment,
-        timeout=120,
-    )
-    assert done.returncode == 2, done.stderr
-    assert named in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    monkeypatch.chdir(tmp_path)
+    for name in ("models", "cache"):
+        monkeypatch.setenv(f"IMGCLF_{name.upper()}", str(tmp_path / name))
+    assert main(line.format(**places).split()) == 2
+    said = capsys.readouterr()
+    assert named in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_process_ends_with_the_code() -> None:
+    for words in (["trian"], ["train", "--epochs", "0"], ["train", "--epochs", "many"]):
+        done = imgclf(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert words[-1] in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:
@@ -222,3 +344,110 @@ def test_a_run_on_a_relative_folder_is_evaluated_from_anywhere(
     assert main(["train", *words]) == 0
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", str(run)]) == 0
+
+
+@pytest.fixture(scope="module")
+def folder(make_images, tmp_path_factory) -> Path:
+    """Shapes with a copy, a broken file and names to be wary of."""
+    folder = make_images(tmp_path_factory.mktemp("audited") / "my shapes")
+    shutil.copy(folder / "rows/001.png", folder / "rows/copy.png")
+    (folder / "rows/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "rows/notes.txt").write_text("hello")
+    wild = folder / "猫 <b>$x$\x1b[31m\n"
+    shutil.copytree(folder / "blob", wild)
+    for number, path in enumerate(sorted(wild.iterdir())):
+        if number % 2:
+            path.unlink()
+    return folder
+
+
+def test_an_audit_for_people(folder):
+    done = imgclf("audit", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("my shapes: 73 files, 71 accepted, 2 rejected\n")
+    assert "\x1b" not in done.stdout + done.stderr
+    assert r"猫 <b>$x$\x1b[31m\n" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_json_of_an_audit_is_all_of_standard_output(folder, capsys):
+    assert main(["audit", str(folder), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["files"] == 73 == said["accepted"] + said["rejected"]
+    assert said["rejected"] == 2
+    assert {"path", "problem", "detail", "severity"} <= set(said["findings"][0])
+    kinds = {(each["path"], each["problem"]) for each in said["findings"]}
+    assert ("rows/copy.png", "duplicate") in kinds
+    assert ("rows/notes.txt", "unknown extension") in kinds
+    wild = "猫 <b>$x$\x1b[31m\n/000.png"
+    assert (wild, "duplicate with conflicting labels") in kinds
+
+
+def test_a_terminal_with_few_letters(folder):
+    done = imgclf("audit", folder, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert r"\u732b <b>" in done.stdout
+
+
+def test_strict_says_no_on_errors_and_warnings_alone(folder, images, tmp_path, capsys):
+    assert main(["audit", str(folder), "--strict"]) == 1
+    assert main(["audit", str(images), "--strict"]) == 0
+    mild = shutil.copytree(images, tmp_path / "mild")
+    (mild / "blob/notes.txt").write_text("hello")
+    capsys.readouterr()
+    assert main(["audit", str(mild), "--strict"]) == 0
+    assert "unknown extension" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("spelling", ["--fix_list", "--fix-list"])
+def test_a_fix_list_is_written_and_honoured(folder, tmp_path, capsys, spelling):
+    path = tmp_path / "new/fixes.csv"
+    assert main(["audit", str(folder), spelling, str(path), "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    listed = pd.read_csv(path, keep_default_na=False).set_index("path")
+    assert listed.loc["rows/copy.png", "action"] == "exclude"
+    assert listed.loc["rows/001.png", "action"] == "keep"
+    assert main(["audit", str(folder), "--fixes", str(path), "--json"]) == 0
+    after = json.loads(capsys.readouterr().out)
+    assert after["rejected"] == before["rejected"] + 1
+    assert ["rows/copy.png", "excluded"] in [[f["path"], f["problem"]] for f in after["findings"]]
+
+    assert main(["audit", str(folder), spelling, str(path)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main(["audit", str(folder), spelling, str(folder / "fixes.csv")]) == 2
+    assert "inside the folder" in capsys.readouterr().err
+    assert not (folder / "fixes.csv").exists()
+
+
+def test_a_folder_without_any_usable_image(tmp_path, capsys):
+    (tmp_path / "data/cat").mkdir(parents=True)
+    (tmp_path / "data/cat/1.jpg").write_bytes(b"")
+    assert main(["audit", str(tmp_path / "data")]) == 0
+    assert "1 file, 0 accepted, 1 rejected" in capsys.readouterr().out
+    assert main(["audit", str(tmp_path / "data"), "--strict"]) == 1
+
+
+def test_the_cache_is_listed_and_cleared(make_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("IMGCLF_CACHE", str(tmp_path / "cache"))
+    assert main(["cache"]) == 0
+    assert "0 decoded data sets" in capsys.readouterr().out
+    for name in ("one", "two"):
+        make_images(tmp_path / name, 4)
+        assert main(["audit", str(tmp_path / name)]) == 0
+    capsys.readouterr()
+    assert main(["cache", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in rows} == {"one", "two"}
+    assert all(row["bytes"] > 0 for row in rows)
+    assert main(["cache", "one"]) == 2
+    assert "--clear" in capsys.readouterr().err
+    assert main(["cache", "--clear", "one", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["two"]
+    assert main(["cache", "--clear", "three"]) == 2
+    capsys.readouterr()
+    assert main(["cache", "--clear"]) == 0
+    said = capsys.readouterr()
+    assert "0 decoded data sets" in said.out
+    assert "MB are free again" in said.err
+    assert (tmp_path / "one/rows/000.png").is_file()

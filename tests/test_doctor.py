@@ -1,13 +1,15 @@
-"""The doctor: one line for each thing, and what to do about a red one."""
+"""The doctor: one line for each thing, and what to do about a red one; and JupyterLab."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from imgclf_lib import doctor
 from imgclf_lib.backend import load_keras
-from imgclf_lib.doctor import Check, examine
+from imgclf_lib.doctor import Check, examine, open_lab
 from imgclf_lib.errors import InputError
+from imgclf_lib.paths import course_folder
 
 NAMES = ["Python", "packages", "backend", "accelerator", "data", "notebooks", "memory", "disk"]
 
@@ -85,3 +87,46 @@ def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
     monkeypatch.setenv("IMGCLF_CACHE", str(tmp_path / "not" / "yet"))
     assert look("disk").found.endswith("GB free")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that were started, instead of starting them."""
+    found = []
+
+    def run(command, **options):
+        found.append((command, options))
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(doctor.subprocess, "run", run)
+    return found
+
+
+def test_the_course_is_opened_on_this_machine_only(started, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    assert open_lab(browser=False, port=9000) == 3
+    [(command, options)] = started
+    assert command[1:3] == ["-m", "jupyterlab"]
+    assert {
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.port=9000",
+        "--ServerApp.open_browser=False",
+        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+    } <= set(command)
+    assert not [word for word in command if "token" in word], "Jupyter makes a fresh one"
+    settings = options["env"]["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert settings == [str(course_folder() / "docs" / "jupyter"), "mine"]
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_what_cannot_be_a_port_is_refused(port, started):
+    with pytest.raises(InputError, match="1 to 65535"):
+        open_lab(port=port)
+    assert started == []
+
+
+def test_without_a_course_nothing_is_opened(started, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLF_HOME", str(tmp_path))
+    with pytest.raises(InputError, match="no course"):
+        open_lab()
+    assert started == []

@@ -5,7 +5,7 @@ import shlex
 import pandas as pd
 import pytest
 
-from imgclf_lib import commands, recipes
+from imgclf_lib import cli, recipes
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.presets import PRESETS, preset
 from imgclf_lib.recipes import command_line, compare_trials, describe_change
@@ -35,7 +35,7 @@ def parsed(line: str, monkeypatch) -> Experiment:
     words = shlex.split(line)
     assert words[:2] == ["imgclf", "train"]
     with pytest.raises(Stop):
-        commands.train(words[2:])
+        cli.main(words[1:])
     return found[0]
 
 

@@ -71,16 +71,17 @@ ORDER = [
     *("widgets.ranges", "widgets.tuner", "widgets.finding_walk", "widgets.transfer_bench"),
     "exercises.exercise",
     *("exercises.start_here", "exercises.explore_data"),
-    "exercises.preprocess",
-    "exercises.build_model",
-    *("exercises.train", "exercises.evaluate"),
-    "exercises.predict",
-    "exercises.tune",
-    "exercises.your_own_images",
-    "exercises.transfer_learning",
-    "exercises.go_fast",
-    *("engine", "outcomes", "report", "suite", "lab"),
-    *("words", "commands", "data_commands", "course_commands", "cli", "__main__"),
+    *("exercises.split_judge", "exercises.preprocess"),
+    *("exercises.network_judge", "exercises.evaluation_judges"),
+    *("exercises.build_model", "exercises.loss_judge"),
+    *("exercises.training_judge", "exercises.train", "exercises.evaluate"),
+    *("exercises.prediction_judge", "exercises.predict"),
+    *("exercises.search_judge", "exercises.tune"),
+    *("exercises.own_images_judge", "exercises.your_own_images"),
+    *("exercises.transfer_judge", "exercises.transfer_learning"),
+    *("exercises.speed_judge", "exercises.go_fast", "exercises.course"),
+    *("engine", "outcomes", "report", "suite"),
+    *("cli", "__main__"),
 ]
 MODULES = sorted(
     ".".join(path.relative_to(FOLDER).with_suffix("").parts)
@@ -239,7 +240,7 @@ def public_things() -> Iterator[tuple[str, object]]:
     """Every public function, class and method that the library itself defines."""
     for module_name in MODULES:
         # The docstrings of commands are their help texts, and tested with the command line.
-        if module_name in ("__main__", "commands", "course_commands", "data_commands"):
+        if module_name in ("__main__", "cli"):
             continue
         module = importlib.import_module(f"imgclf_lib.{module_name}")
         # The solutions of exercises are shown to learners: one line of docstring is enough.

@@ -16,7 +16,6 @@ from imgclf_lib.errors import InputError, NotebookError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.report import MIME_TYPE
 from imgclf_lib.suite import course_notebooks, notebook_parameters, plan, run_notebooks
-from imgclf_lib.words import parse_value
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 GOOD = (
@@ -148,21 +147,6 @@ def test_headline_is_stored_for_the_report(write: Callable[..., str], tmp_path: 
     notebook = nbformat.read(tmp_path / "report" / "notebooks" / "one.ipynb", 4)
     kept = [output.data[MIME_TYPE] for cell in notebook.cells for output in cell.get("outputs", [])]
     assert kept == [{"sentence": "The <answer> is 42.", "figures": {"answer": 42.0}}]
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        ("0.1", 0.1),
-        ("true", True),
-        ("[32, 64]", [32, 64]),
-        ("fashion_mnist", "fashion_mnist"),
-        ("my photos", "my photos"),
-    ],
-)
-def test_parse_value(text: str, value: object) -> None:
-    assert parse_value(text) == value
 
 
 def test_plan_finds_notebooks_by_number_and_by_name() -> None:
