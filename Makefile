@@ -8,7 +8,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --py
 SAME := archives audit_plots cache cache_folders catalog class_findings \
     data_commands decoding defects drawings file_findings file_lists fixes formats \
     glyphs image_files inspection near_hashes outcomes pillow_warnings pixels \
-    practice report setup similar sources splits suite twins finding_walk image_explorer \
+    practice report setup similar sources splits suite twins \
     start_here explore_data your_own_images
 
 .PHONY: env run lab test test-torch bench lock refresh pictures
