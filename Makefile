@@ -6,9 +6,9 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --py
 
 # Tests of modules that never touch a network: their answer is the same on every backend.
 SAME := archives audit_plots cache cache_folders catalog class_findings \
-    data_commands decoding defects drawings file_findings file_lists fixes \
-    glyphs image_files inspection near_hashes pixels \
-    practice report setup similar sources splits suite twins finding_walk image_explorer \
+    data_commands decoding defects drawings file_findings file_lists fixes formats \
+    glyphs image_files inspection near_hashes outcomes pillow_warnings pixels \
+    practice report setup similar sources splits suite twins \
     start_here explore_data your_own_images
 
 .PHONY: env run lab test test-torch bench lock refresh pictures

@@ -91,7 +91,7 @@ def test_interact_does_not_stall(write: Callable[..., str], tmp_path: Path) -> N
 
 
 def test_one_sentence_stands_for_a_live_widget(write: Callable[..., str], tmp_path: Path) -> None:
-    source = "from imgclf_lib.widgets.frame import Frame\nFrame('Try <this>')"
+    source = "from imgclf_lib.widgets.base import Frame\nFrame('Try <this>')"
     run_notebooks([write("live", source)], tmp_path / "report")
     stored = (tmp_path / "report" / "notebooks" / "live.ipynb").read_text()
     assert "(Live in JupyterLab: Try <this>)" in stored

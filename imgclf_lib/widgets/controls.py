@@ -1,6 +1,5 @@
 """Controls made from the fields of an experiment: their kind, range and help come from there."""
 
-import html
 import math
 import typing
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ import ipywidgets
 import traitlets
 
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.search import LOGARITHMIC
+from imgclf_lib.widgets.base import look
 
 # What a slider offers where the whole allowed range would be of no use to a person.
 RANGES: dict[str, tuple[float, float]] = {
@@ -28,96 +29,67 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 POWERS = {"batch_size": range(3, 11), "image_size": range(4, 9)}  # offered as powers of two
 SIZES = (4, 8, 16, 32, 64, 128, 256, 512)  # of one layer
+CHOICES: dict[str, set[tuple[int, ...]]] = {
+    "filters": {(4, 8), (8, 16), (16, 32), (32, 64)},
+    "dense_units": {(), (32,), (64,), (128,)},
+}
+# 1, 2 and 5 of every power of ten: steps that are even on a logarithmic scale, nearly.
+ROUND = [float(f"{digit}e{power}") for power in range(-5, 0) for digit in (1, 2, 5)] + [1.0]
 LABEL_WIDTH = "10.5em"
 WIDTH = "24em"
 LABELS = {"flip": "mirror (flip)", "random_erasing": "erase a square", "filters": "block"}
 
 
-def _layout() -> ipywidgets.Layout:
-    """A layout for each control alone: a shared one would change for all at once."""
-    return ipywidgets.Layout(width=WIDTH, max_width="98%")
-
-
-def label_of(name: str) -> str:
-    """The words beside a control.
-
-    Args:
-        name: A field of ``Experiment``.
-
-    Returns:
-        The name of the field as words.
-    """
+def _label(name: str) -> str:
     return LABELS.get(name, name.replace("_", " "))
 
 
+def _scale(name: str) -> str:
+    """How the values of a field are spread: "powers" of two, "log" or "linear"."""
+    if name in POWERS:
+        return "powers"
+    return "log" if name in LOGARITHMIC else "linear"
+
+
+def _facts(name: str, value: Any) -> tuple[Any, str, float, float]:
+    """The type of a field, its help, and the range of its control, widened to hold a value."""
+    each = next(each for each in fields(Experiment) if each.name == name)
+    kind = typing.get_type_hints(Experiment)[name]
+    if not isinstance(value, int | float):
+        return kind, each.metadata["help"], 0, 0
+    low, high = RANGES.get(name, (each.metadata["minimum"], each.metadata["maximum"]))
+    return kind, each.metadata["help"], min(low, value), max(high, value)
+
+
 def make_control(name: str, value: Any) -> ipywidgets.Widget:
-    """The control of one field of ``Experiment``.
+    """The control of one field of ``Experiment``; its range is widened to hold the value.
 
     A choice becomes a menu, a number a slider (logarithmic for the learning rate, powers of two
     for the batch size), a list of layer sizes a ``LayerSizes``.
-
-    Args:
-        name: The field.
-        value: What the control shows first; the range is widened where it is outside.
-
-    Returns:
-        A control whose ``value`` is a value of the field.
     """
-    each = next(each for each in fields(Experiment) if each.name == name)
-    kind = typing.get_type_hints(Experiment)[name]
-    shared: dict[str, Any] = {
-        "description": label_of(name),
-        "tooltip": each.metadata["help"],
-        "style": {"description_width": LABEL_WIDTH},
-        "layout": _layout(),
-    }
+    kind, tooltip, low, high = _facts(name, value)
+    shared: dict[str, Any] = look(_label(name), WIDTH, LABEL_WIDTH) | {"tooltip": tooltip}
     if typing.get_origin(kind) is typing.Literal:
         return ipywidgets.Dropdown(options=typing.get_args(kind), value=value, **shared)
     if typing.get_origin(kind) is tuple:
         return LayerSizes(name, value)
+    shared |= {"value": value, "continuous_update": False}
     if kind is str:
-        return ipywidgets.Text(value=value, continuous_update=False, **shared)
-    if name in POWERS:
+        return ipywidgets.Text(**shared)
+    if _scale(name) == "powers":
         options = sorted({2**power for power in POWERS[name]} | {value})
-        return ipywidgets.SelectionSlider(
-            options=options, value=value, continuous_update=False, **shared
-        )
-    low, high = RANGES.get(name, (each.metadata["minimum"], each.metadata["maximum"]))
-    low, high = min(low, value), max(high, value)
-    if name == "learning_rate":
-        return ipywidgets.FloatLogSlider(
-            value=value,
-            base=10,
-            min=math.floor(math.log10(low)),
-            max=math.ceil(math.log10(high)),
-            step=0.25,
-            readout_format=".2g",
-            continuous_update=False,
-            **shared,
-        )
+        return ipywidgets.SelectionSlider(options=options, **shared)
+    if _scale(name) == "log" and low > 0:
+        ends = {"min": math.floor(math.log10(low)), "max": math.ceil(math.log10(high))}
+        return ipywidgets.FloatLogSlider(base=10, step=0.25, readout_format=".2g", **ends, **shared)
     if kind is int:
-        return ipywidgets.IntSlider(value, low, high, continuous_update=False, **shared)
-    step = 1.0 if high > 2 else 0.01
-    form = ".0f" if high > 2 else ".2f"
-    return ipywidgets.FloatSlider(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        readout_format=form,
-        continuous_update=False,
-        **shared,
-    )
+        return ipywidgets.IntSlider(min=low, max=high, **shared)
+    step, form = (1.0, ".0f") if high > 2 else (0.01, ".2f")
+    return ipywidgets.FloatSlider(min=low, max=high, step=step, readout_format=form, **shared)
 
 
 class LayerSizes(ipywidgets.VBox):
-    """How many layers there are, and how large each of them is.
-
-    Args:
-        name: ``filters`` or ``dense_units``.
-        value: The sizes that it shows first.
-        most: Largest number of layers.
-    """
+    """How many layers there are (``filters`` or ``dense_units``), and how large each of them is."""
 
     value = traitlets.Tuple()
 
@@ -125,21 +97,16 @@ class LayerSizes(ipywidgets.VBox):
         most = max(most, len(value))
         noun = "blocks" if name == "filters" else "dense layers"
         unit = "filters in block" if name == "filters" else "units in layer"
-        shared: dict[str, Any] = {
-            "style": {"description_width": LABEL_WIDTH},
-            "continuous_update": False,
-        }
         self.count = ipywidgets.IntSlider(
-            len(value), 0, most, description=noun, layout=_layout(), **shared
+            len(value), 0, most, continuous_update=False, **look(noun, WIDTH, LABEL_WIDTH)
         )
         padded = [*value, *[32] * most][:most]
         self.sizes = [
             ipywidgets.SelectionSlider(
                 options=sorted({*SIZES, each}),
                 value=each,
-                description=f"{unit} {number}",
-                layout=_layout(),
-                **shared,
+                continuous_update=False,
+                **look(f"{unit} {number}", WIDTH, LABEL_WIDTH),
             )
             for number, each in enumerate(padded, 1)
         ]
@@ -149,11 +116,7 @@ class LayerSizes(ipywidgets.VBox):
         self._gather()
 
     def set(self, value: Sequence[int]) -> None:
-        """Show other sizes.
-
-        Args:
-            value: The sizes.
-        """
+        """Show other sizes."""
         self.count.value = len(value)
         for control, each in zip(self.sizes, value, strict=False):
             control.options = sorted({*control.options, each})
@@ -166,12 +129,7 @@ class LayerSizes(ipywidgets.VBox):
 
 
 class Controls(ipywidgets.HBox):
-    """Controls for some fields of an experiment, side by side as far as there is room.
-
-    Args:
-        start: The experiment that is shown first; its other fields stay as they are.
-        names: The fields that have a control, in order.
-    """
+    """Controls for some fields of an experiment; its other fields stay as they are."""
 
     def __init__(self, start: Experiment, names: Sequence[str]) -> None:
         self.start = start
@@ -186,47 +144,97 @@ class Controls(ipywidgets.HBox):
         return self.start.replace(**values)
 
     def set(self, experiment: Experiment) -> None:
-        """Show the values of another experiment.
-
-        Args:
-            experiment: The experiment.
-        """
+        """Show the values of another experiment."""
         for name, control in self.controls.items():
             value = getattr(experiment, name)
-            control.set(value) if isinstance(control, LayerSizes) else setattr(
-                control, "value", value
+            if isinstance(control, LayerSizes):
+                control.set(value)
+            else:
+                control.value = value
+
+
+class Ranges(ipywidgets.HBox):
+    """A tick and a range for each of some fields: sliders, and beside them lists of choices.
+
+    The values of the experiment lie within the first ranges.
+    """
+
+    def __init__(self, experiment: Experiment, names: Sequence[str], ticked: Sequence[str]) -> None:
+        self.experiment = experiment
+        self.spans = {name: _range_control(name, getattr(experiment, name)) for name in names}
+        self.ticks = {
+            name: ipywidgets.Checkbox(
+                name in ticked,
+                description="vary",
+                indent=False,
+                tooltip=f"Vary {_label(name)}",
+                layout=ipywidgets.Layout(width="4em"),
             )
+            for name in names
+        }
+        self.sliders, self.lists = ipywidgets.VBox(), ipywidgets.VBox()
+        for name, span in self.spans.items():
+            choosing = isinstance(span, ipywidgets.SelectMultiple)
+            column = self.lists if choosing else self.sliders
+            column.children += (ipywidgets.HBox([self.ticks[name], span]),)
+        super().__init__([self.sliders, self.lists])
+        self.layout.flex_flow = "row wrap"
+
+    @property
+    def ranges(self) -> dict[str, Any]:
+        """The ranges of the ticked fields, as ``search.propose`` takes them."""
+        return {
+            name: list(span.value)
+            if isinstance(span, ipywidgets.SelectMultiple)
+            else tuple(_tidy(each) for each in span.value)
+            for name, span in self.spans.items()
+            if self.ticks[name].value
+        }
+
+    def show_ticks(self) -> str:
+        """Switch ranges off that are not ticked; those fields with their values, in words."""
+        fixed = []
+        for name, tick in self.ticks.items():
+            self.spans[name].disabled = not tick.value
+            if not tick.value:
+                value = getattr(self.experiment, name)
+                words = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+                fixed.append(f"{name.replace('_', ' ')} {words if words != '' else 'none'}")
+        return "; ".join(fixed)
+
+
+def _range_control(name: str, value: Any) -> ipywidgets.Widget:
+    """A control of pairs ``(low, high)`` around a value, or a ``SelectMultiple`` of choices."""
+    kind, tooltip, low, high = _facts(name, value)
+    shared: dict[str, Any] = look(_label(name), "25.5em", "7.5em") | {"tooltip": tooltip}
+    shared["layout"].max_width = "85%"
+    if typing.get_origin(kind) is tuple:
+        shared["description"] = name.replace("_", " ")
+        sizes = sorted({*CHOICES.get(name, set()), value}, key=lambda each: (len(each), each))
+        options = [(", ".join(map(str, each)) or "none", each) for each in sizes]
+        return ipywidgets.SelectMultiple(options=options, value=sizes, rows=4, **shared)
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+        return ipywidgets.SelectMultiple(options=choices, value=choices, rows=4, **shared)
+    shared["continuous_update"] = False
+    if _scale(name) != "linear":
+        powers = _scale(name) == "powers"
+        numbers = [2**power for power in POWERS[name]] if powers else ROUND
+        steps = sorted({*numbers, value} - {0})
+        factor = 4 if powers else 10
+        near = [step for step in steps if value / factor <= step * 1.001 <= value * factor * 1.01]
+        first = (near[0], near[-1]) if value else (steps[0], steps[-1])
+        options = [(f"{step:g}", step) for step in steps]
+        return ipywidgets.SelectionRangeSlider(options=options, value=first, **shared)
+    if kind is int:
+        return ipywidgets.IntRangeSlider(value=(low, high), min=low, max=high, **shared)
+    step, form = (1.0, ".0f") if high > 2 else (0.01 if high < 0.5 else 0.05, ".2f")
+    middle = (low, max(value, low + round((high - low) * 0.6 / step) * step))
+    return ipywidgets.FloatRangeSlider(
+        value=middle, min=low, max=high, step=step, readout_format=form, **shared
+    )
 
 
 def _tidy(value: Any) -> Any:
     """Sliders give 0.30000000000000004 where a person reads 0.3."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def note(text: str) -> str:
-    """Plain text as HTML: untrusted names in it are shown, never interpreted.
-
-    Args:
-        text: Anything.
-
-    Returns:
-        Escaped text.
-    """
-    return html.escape(str(text))
-
-
-def cards(figures: dict[str, str]) -> str:
-    """Figures in large type, side by side as far as there is room, as HTML.
-
-    Args:
-        figures: Text of each figure by what it is.
-
-    Returns:
-        Escaped HTML.
-    """
-    box, large = "min-width: 10.5em; flex: 1; line-height: 1.35", "font-size: 1.6em"
-    parts = "".join(
-        f'<div style="{box}"><b style="{large}">{note(value)}</b><br>{note(name)}</div>'
-        for name, value in figures.items()
-    )
-    return f'<div style="display: flex; flex-wrap: wrap; gap: 2px 14px">{parts}</div>'

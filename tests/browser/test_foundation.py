@@ -14,10 +14,8 @@ import ipywidgets
 import numpy as np
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.result_plots import confusion_matrix
+from imgclf_lib.widgets.base import Frame, Heartbeat, Picture
 from imgclf_lib.widgets.controls import Controls
-from imgclf_lib.widgets.frame import Frame
-from imgclf_lib.widgets.heartbeat import Heartbeat
-from imgclf_lib.widgets.picture import Picture
 
 names = ["learning_rate", "batch_size", "epochs", "filters", "dropout", "flip", "optimizer"]
 controls, said, heart = Controls(Experiment(), names), ipywidgets.HTML(), Heartbeat()

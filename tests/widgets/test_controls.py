@@ -1,13 +1,15 @@
 """Controls are made from the fields of an experiment, and give values that it takes."""
 
 from dataclasses import fields
+from itertools import pairwise
 
 import ipywidgets
 import pytest
 
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.presets import PRESETS, preset
-from imgclf_lib.widgets.controls import Controls, LayerSizes, label_of, make_control, note
+from imgclf_lib.search import propose
+from imgclf_lib.widgets.controls import Controls, LayerSizes, Ranges, make_control
 
 NAMES = [each.name for each in fields(Experiment)]
 
@@ -20,7 +22,6 @@ def test_every_field_has_a_control_that_shows_its_value(name: str, start: str) -
     shown = Controls(experiment, [name]).experiment
     assert getattr(shown, name) == pytest.approx(getattr(experiment, name))
     assert control.description if not isinstance(control, LayerSizes) else control.count.description
-    assert label_of(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,5 +83,39 @@ def test_controls_do_not_share_their_layout() -> None:
     assert controls["epochs"].layout is not controls["seed"].layout
 
 
-def test_names_are_shown_never_interpreted() -> None:
-    assert note("<img src=x> & co") == "&lt;img src=x&gt; &amp; co"
+def span(name: str, value: object):
+    """The control of the range of one field."""
+    return Ranges(Experiment(**{name: value}), [name], [name]).spans[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "weight_decay", "batch_size", "dropout", "shift"]
+)
+@pytest.mark.parametrize("value", ["default", "lowest", "highest"])
+def test_first_ranges_can_be_searched(name, value):
+    facts = Experiment.__dataclass_fields__[name]
+    value = {
+        "default": facts.default,
+        "lowest": type(facts.default)(facts.metadata["minimum"]),
+        "highest": type(facts.default)(min(facts.metadata["maximum"], 1000)),
+    }[value]
+    base = Experiment().replace(**{name: value})
+    ranges = Ranges(base, [name], [name]).ranges
+    low, high = ranges[name]
+    assert low <= high
+    assert value == 0 or low <= value <= high
+    assert propose(base, ranges, 3)
+
+
+def test_choices_come_from_the_field():
+    optimizers = ("adam", "adamw", "sgd", "rmsprop", "muon")
+    assert span("optimizer", "sgd").options == optimizers
+    filters = span("filters", (5,))
+    assert (5,) in filters.value
+    assert span("dense_units", ()).options[0] == ("none", ())
+
+
+def test_rates_move_in_factors():
+    rates = [step for _, step in span("learning_rate", 0.001).options]
+    assert rates[:4] == [1e-5, 2e-5, 5e-5, 1e-4]
+    assert max(b / a for a, b in pairwise(rates)) < 2.6

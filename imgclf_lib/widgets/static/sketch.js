@@ -1,9 +1,3 @@
-"""A canvas to draw on, with a mouse, a pen, a finger or the keyboard."""
-
-import anywidget
-import traitlets
-
-SCRIPT = """
 const STEPS = {ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0]};
 const STEP = 0.04;  // how far an arrow key moves the pen; with Shift a quarter of it
 const SIDE = 480;  // pixels of the drawing surface; the page shows it smaller
@@ -148,38 +142,3 @@ function render({ model, el }) {
   draw();
 }
 export default { render };
-"""
-
-STYLE = """
-.imgclf-sketch { width: 250px; line-height: 1.35; }
-.imgclf-sketch-title { margin: 6px 4px; }
-.imgclf-sketch canvas { display: block; width: 240px; height: 240px; touch-action: none;
-                        cursor: crosshair; border: 1px solid #767676; margin: 4px; }
-.imgclf-sketch canvas:focus-visible { outline: 3px solid #0072B2; outline-offset: 1px; }
-.imgclf-sketch-row { display: flex; align-items: center; gap: 6px; margin: 4px; height: 28px; }
-.imgclf-sketch-button { width: 4.4em; margin: 0; flex: none; padding: 0; }
-.imgclf-sketch-row span { font-size: 85%; white-space: nowrap; }
-.imgclf-sketch-button:focus-visible { outline: 3px solid #0072B2; }
-.imgclf-sketch-help { margin: 4px; font-size: 85%; }
-"""
-
-
-class Sketch(anywidget.AnyWidget):
-    """A canvas whose trait ``strokes`` holds what was drawn.
-
-    A stroke is a list of points ``[x, y]``, 0 to 1 from the left and from the top. It is drawn at
-    once by the page, and sent to Python when the pen is lifted.
-
-    Args:
-        dark: Whether one draws with light on a dark ground.
-        brush: Thickness of the pen as a fraction of the canvas.
-    """
-
-    _esm = SCRIPT
-    _css = STYLE
-    strokes: traitlets.List = traitlets.List().tag(sync=True)
-    dark = traitlets.Bool(True).tag(sync=True)
-    brush = traitlets.Float(0.06).tag(sync=True)
-
-    def __init__(self, dark: bool = True, brush: float = 0.06) -> None:
-        super().__init__(dark=dark, brush=brush)

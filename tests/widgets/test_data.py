@@ -1,4 +1,4 @@
-"""The walk: every finding can be reached, every decision lands in the fix list, nothing in data."""
+"""Widgets about images: page through them, augment them, walk through findings."""
 
 import time
 from pathlib import Path
@@ -9,12 +9,250 @@ import pytest
 
 from hostile.defects import write_defects
 from imgclf_lib.audit import Audit, audit
+from imgclf_lib.augmentation import augment
 from imgclf_lib.catalog import COLUMNS
+from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.explore import sort_images
 from imgclf_lib.findings import FINDINGS, make_findings, sort_findings
 from imgclf_lib.fixes import read_fixes
-from imgclf_lib.widgets.finding_walk import FindingWalk, finding_picture
+from imgclf_lib.widgets.data import (
+    EVERY,
+    MEANINGS,
+    ORDERS,
+    PAGE,
+    AugmentationPreview,
+    FindingWalk,
+    ImageExplorer,
+    finding_picture,
+)
+
+
+@pytest.fixture(scope="module")
+def grey(images: Path) -> ImageData:
+    return load_data(Experiment(data=str(images), validation_fraction=0.2))
+
+
+@pytest.fixture
+def explorer(grey: ImageData) -> ImageExplorer:
+    made = ImageExplorer(grey)
+    assert made.problem.value == ""
+    return made
+
+
+def many_classes(tmp_path: Path, names: list[str], count: int) -> ImageData:
+    """Classes of a few tiny images each, without files behind them."""
+    generator = np.random.default_rng(0)
+    rows = [
+        (f"{split}/{name}/{number}", name, split, 8, 8, "L", f"{split}{name}{number}", "")
+        for split in ("train", "val")
+        for name in names
+        for number in range(count)
+    ]
+    columns = ["path", "label", "split", "width", "height", "mode", "hash", "problem"]
+    for split in ("train", "val"):
+        pixels = generator.integers(0, 256, (len(names) * count, 8, 8, 1), "uint8")
+        np.save(tmp_path / f"{split}.npy", pixels)
+    return ImageData("made", tuple(names), pd.DataFrame(rows, columns=columns), "", tmp_path)
+
+
+def test_buttons_and_slider_turn_pages(explorer):
+    pages = -(-len(explorer.source.train) // PAGE)
+    assert (explorer.page.value, explorer.page.max) == (1, pages)
+    assert pages >= 2
+    seen = [explorer.picture.png]
+    explorer.buttons["Next"].click()
+    assert explorer.page.value == 2
+    seen.append(explorer.picture.png)
+    assert f"{PAGE + 1} to " in explorer.status.value
+    explorer.buttons["First"].click()
+    assert explorer.picture.png == seen[0] != seen[1]
+    explorer.buttons["Previous"].click()
+    assert explorer.page.value == 1
+    explorer.buttons["Last"].click()
+    assert explorer.page.value == pages
+    explorer.buttons["Next"].click()
+    assert explorer.page.value == pages
+    explorer.page.value = 2
+    assert explorer.picture.png == seen[1]
+
+
+def test_all_pages_together_show_every_image_once(explorer):
+    rows = []
+    for page in range(1, explorer.page.max + 1):
+        explorer.page.value = page
+        rows += explorer.shown["row"].tolist()
+    assert sorted(rows) == list(range(len(explorer.source.train)))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_orders_are_those_of_the_library(explorer, order):
+    by, backwards = ORDERS[order]
+    explorer.order.value = order
+    expected = sort_images(explorer.source, "train", None, by)
+    expected = expected.iloc[::-1] if backwards else expected
+    pd.testing.assert_frame_equal(explorer.shown, expected.head(PAGE))
+    assert MEANINGS[by] in explorer.picture.alt
+    assert MEANINGS[by] in explorer.status.value
+    steps = np.diff(explorer.shown["value"])
+    assert by == "chance" or (steps <= 0 if backwards else steps >= 0).all()
+
+
+def test_class_and_split_choose_images(explorer):
+    explorer.page.value = 2
+    explorer.label.value = 1
+    assert explorer.page.value == 1
+    assert set(explorer.shown["label"]) == {explorer.source.class_names[1]}
+    explorer.split.value = "val"
+    assert set(explorer.shown["path"]) <= set(explorer.source.val.paths)
+    assert "validation images" in explorer.status.value
+    assert "test" not in dict(explorer.split.options).values()
+
+
+def test_the_picture_keeps_its_size(explorer):
+    size = explorer.picture.size
+    for label in (1, EVERY):
+        explorer.label.value = label
+        explorer.buttons["Last"].click()
+        assert explorer.picture.size == size
+
+
+def test_paths_are_listed_on_request(explorer):
+    assert explorer.paths.layout.display == "none"
+    explorer.want_paths.value = True
+    assert explorer.paths.layout.display is None
+    assert explorer.shown["path"].iloc[0] in explorer.paths.value
+    explorer.buttons["Next"].click()
+    assert f'start="{PAGE + 1}"' in explorer.paths.value
+    assert explorer.shown["path"].iloc[0] in explorer.paths.value
+
+
+def test_colour_images_with_their_own_splits(split_images):
+    source = load_data(Experiment(data=str(split_images)))
+    explorer = ImageExplorer(source, "size of the file: largest first")
+    assert explorer.problem.value == ""
+    assert (explorer.shown["value"] == 24 * 24).all()
+
+
+def test_two_hundred_hostile_classes(tmp_path):
+    names = [f"<script>{number}</script> & $x$ {'long ' * 40}" for number in range(200)]
+    explorer = ImageExplorer(many_classes(tmp_path, names, 2))
+    size = explorer.picture.size
+    assert len(explorer.label.options) == 201
+    explorer.want_paths.value = True
+    for label in (0, 199):
+        explorer.label.value = label
+        assert explorer.problem.value == ""
+        assert len(explorer.shown) == 2
+        assert "<script>" not in explorer.status.value + explorer.paths.value
+        assert "&lt;script&gt;" in explorer.paths.value
+        assert len(explorer.status.value) < 400
+    assert explorer.picture.size == size
+
+
+def test_a_class_without_validation_images(tmp_path):
+    source = many_classes(tmp_path, ["a", "b"], 3)
+    table = source.table
+    table.loc[table["split"] == "val", "label"] = "a"
+    explorer = ImageExplorer(source)
+    size = explorer.picture.size
+    explorer.split.value = "val"
+    explorer.label.value = 1
+    for order in ORDERS:
+        explorer.order.value = order
+        assert explorer.problem.value == ""
+        assert "No images" in explorer.status.value
+    assert explorer.picture.size == size
+    explorer.buttons["Next"].click()
+    assert explorer.page.value == 1
+
+
+def test_errors_of_the_explorer_are_shown(explorer, monkeypatch):
+    def broken(*_: object) -> None:
+        raise InputError("The <table> is gone")
+
+    monkeypatch.setattr("imgclf_lib.widgets.data.sort_images", broken)
+    explorer.label.value = 2
+    assert "The &lt;table&gt; is gone" in explorer.problem.value
+
+
+STRENGTHS = {
+    **{"flip": "both", "shift": 0.2, "rotate": 30.0, "zoom": 0.3},
+    **{"brightness": 0.4, "contrast": 0.5, "random_erasing": 0.4},
+}
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), "uint8")
+
+
+@pytest.fixture
+def preview(pixels: np.ndarray) -> AugmentationPreview:
+    return AugmentationPreview(Experiment(), pixels)
+
+
+def test_nothing_is_changed_at_first(preview, pixels):
+    assert preview.problem.value == ""
+    np.testing.assert_array_equal(preview.before, pixels[:8])
+    np.testing.assert_array_equal(preview.after, pixels[:8])
+    assert "<code>Experiment()</code>" in preview.call.value
+    assert "with nothing" in preview.picture.alt
+
+
+@pytest.mark.parametrize(("name", "value"), STRENGTHS.items())
+def test_each_control_changes_the_lower_row(preview, pixels, name, value):
+    picture, size = preview.picture.png, preview.picture.size
+    preview.controls.controls[name].value = value
+    assert preview.problem.value == ""
+    assert preview.picture.png != picture
+    assert preview.picture.size == size
+    np.testing.assert_array_equal(preview.before, pixels[:8])
+    expected = augment(pixels[:8], Experiment(**{name: value}))
+    np.testing.assert_array_equal(preview.after, expected)
+    assert preview.experiment == Experiment(**{name: value})
+
+
+def test_the_call_is_equal_to_the_sliders(preview):
+    for name, value in STRENGTHS.items():
+        preview.controls.controls[name].value = value
+    call = preview.call.value.partition("<code>")[2].partition("</code>")[0]
+    written = eval(call.replace("&#x27;", "'"), {"Experiment": Experiment})
+    assert written == preview.experiment == Experiment(**STRENGTHS)
+
+
+def test_another_throw_gives_others_and_the_same_throw_the_same(pixels):
+    start = Experiment(shift=0.2, rotate=20.0, seed=3)
+    preview, again = (AugmentationPreview(start, pixels) for _ in range(2))
+    first = preview.after
+    np.testing.assert_array_equal(first, again.after)
+    preview.again.click()
+    assert (preview.after != first).any()
+    again.again.click()
+    np.testing.assert_array_equal(preview.after, again.after)
+
+
+def test_a_split_few_images_and_grey_ones(images):
+    train = load_data(Experiment(data=str(images))).train
+    assert AugmentationPreview(Experiment(zoom=0.2), train).before.shape == (8, 24, 24, 1)
+    three = AugmentationPreview(Experiment(zoom=0.2), train.images[:3])
+    assert three.after.shape == (3, 24, 24, 1)
+    assert three.problem.value == ""
+
+
+def test_no_image_is_an_error(pixels):
+    with pytest.raises(InputError, match="no image"):
+        AugmentationPreview(Experiment(), pixels[:0])
+
+
+def test_errors_of_the_preview_are_shown(preview, monkeypatch):
+    def broken(*_: object) -> None:
+        raise ValueError("no <dice>")
+
+    monkeypatch.setattr("imgclf_lib.widgets.data.augment", broken)
+    preview.again.click()
+    assert "no &lt;dice&gt;" in preview.problem.value
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +323,7 @@ def test_menus_choose_kinds_and_severities_with_their_counts(walk):
     assert "No such finding" in walk.status.value
     assert walk.action.disabled
     assert all(button.disabled for button in walk.buttons.values())
-    walk.kind.value = ""
+    walk.kind.value = EVERY
     assert set(walk.shown["severity"]) == {"remark"}
 
 
@@ -262,15 +500,15 @@ def test_where_nothing_could_be_decoded():
         walk.buttons["Next"].click()
 
 
-def test_errors_are_shown(walk, monkeypatch):
+def test_errors_of_the_walk_are_shown(walk, monkeypatch):
     def broken(*_: object) -> None:
         raise InputError("The <picture> is gone")
 
-    monkeypatch.setattr("imgclf_lib.widgets.finding_walk.finding_picture", broken)
+    monkeypatch.setattr("imgclf_lib.widgets.data.finding_picture", broken)
     walk.buttons["Next"].click()
     assert "The &lt;picture&gt; is gone" in walk.problem.value
 
 
 def test_every_kind_has_words(walk):
     for kind in dict(walk.kind.options).values():
-        assert kind == "" or FINDINGS[kind].meaning
+        assert kind == EVERY or FINDINGS[kind].meaning
