@@ -16,7 +16,7 @@ def cell_images(cell: pd.DataFrame, images: np.ndarray, page: int = 0) -> Figure
     """Images of one cell of a confusion matrix, with their probabilities; always of one size.
 
     Args:
-        cell: As from ``confusions.images_in_cell``.
+        cell: As from ``evaluate.images_in_cell``.
         images: ``uint8`` array of shape ``(n, height, width, channels)``: all predicted images.
         page: Which twelve images to show, counted from 0.
 
@@ -46,7 +46,7 @@ def coverage(table: pd.DataFrame, answered: int, title: str = "", axes: Axes | N
     """Accuracy of the answered images against their share, with one threshold marked.
 
     Args:
-        table: As from ``selective.coverage_table``.
+        table: As from ``evaluate.coverage_table``.
         answered: Images that are answered at the threshold to mark.
         title: What is shown.
         axes: Where to draw; new axes by default.

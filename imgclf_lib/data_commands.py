@@ -60,8 +60,7 @@ def audit(words: Sequence[str]) -> int:
 
     given = parse_words("audit", parse, words, audit.__doc__)
     from imgclf_lib.audit import audit as audit_data
-    from imgclf_lib.audit import suggest_fixes
-    from imgclf_lib.audit_words import audit_json, audit_lines
+    from imgclf_lib.audit import audit_json, audit_lines, suggest_fixes
     from imgclf_lib.errors import InputError
     from imgclf_lib.fixes import write_fixes
 
@@ -108,7 +107,7 @@ def cache(words: Sequence[str]) -> int:
     names, clear, as_json = parse_words("cache", parse, words, cache.__doc__)
     from datetime import datetime
 
-    from imgclf_lib.audit_words import printable
+    from imgclf_lib.audit import printable
     from imgclf_lib.cache_folders import clear_caches, list_caches
     from imgclf_lib.errors import InputError
     from imgclf_lib.paths import cache_folder

@@ -19,7 +19,7 @@ class Defect(NamedTuple):
 
     Args:
         ending: Of its name, with the dot.
-        problem: What ``inspection.inspect_file`` says of it; "" if the file can be used.
+        problem: What ``pixels.inspect_file`` says of it; "" if the file can be used.
         remark: What its detail contains.
         make: Gives the bytes for an image: ``uint8`` array of shape ``(height, width, 3)``.
     """

@@ -11,7 +11,7 @@ from PIL import Image
 from imgclf_lib.defect_files import defect_kinds
 from imgclf_lib.defects import NAMES, write_defects
 from imgclf_lib.errors import InputError
-from imgclf_lib.inspection import CONTENT_PROBLEMS, inspect_file
+from imgclf_lib.pixels import CONTENT_PROBLEMS, inspect_file
 
 LISTED = {"hidden", "no class", "bad name", "link"}  # told by the list of files, not the content
 LABELS = ["cat", "dog", "<b>猫&", "cat", "dog"]

@@ -87,6 +87,6 @@ def test_no_address_in_memory_is_told():
 
 def test_importing_is_cheap():
     """Pillow loads the readers of rare formats only when they are needed."""
-    code = "import sys, imgclf_lib.inspection; print('imagehash' in sys.modules)"
+    code = "import sys, imgclf_lib.pixels; print('imagehash' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imgclf_lib.data import ImageData, load_data
+from imgclf_lib.data import ImageData, load_data, sort_images
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.explore import sort_images
 from imgclf_lib.widgets.image_explorer import MEANINGS, ORDERS, PAGE, ImageExplorer
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imgclf_lib.drawings import Manner, draw_strokes
+from imgclf_lib.predict import Manner, draw_strokes
 from imgclf_lib.widgets.sketch import SCRIPT, Sketch
 
 LINE = [[0.2, 0.5], [0.8, 0.5]]

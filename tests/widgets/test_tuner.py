@@ -145,7 +145,7 @@ def test_failed_trials_are_rows_and_hostile_text_is_escaped(small, monkeypatch):
     def fails(*_):
         raise TrainingError("The <script>alert(1)</script> & $loss$ became not a number")
 
-    monkeypatch.setattr("imgclf_lib.trials.train", fails)
+    monkeypatch.setattr("imgclf_lib.search.train", fails)
     small.count.value = 2
     small.ranges.spans["learning_rate"].value = (0.0005, 0.002)  # not the trials of other tests
     small.start_button.click()
