@@ -96,7 +96,7 @@ def choose_threshold(val_probabilities, val_labels, probabilities, labels):
         probabilities: Of the test images; they must not be used here.
         labels: Their true classes; not used either.
     """
-    from imgclf_lib.selective import coverage_table
+    from imgclf_lib.evaluate import coverage_table
 
     table = coverage_table(val_probabilities, val_labels)
     wish = 1 - (1 - table["accuracy"].iloc[-1]) / 4  # the last row answers every image

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.baselines import compare_paired
+from imgclf_lib.evaluate import coverage_table, lowest_threshold
 from imgclf_lib.exercises.exercise import Mistake, array, call, number
-from imgclf_lib.selective import coverage_table, lowest_threshold
 
 CANNOT_TELL = "cannot tell"
 

@@ -4,11 +4,15 @@ import ipywidgets
 import numpy as np
 
 from imgclf_lib.cell_plots import A_PAGE, cell_images, coverage
-from imgclf_lib.confusions import classes_to_show, confused_pairs, images_in_cell
-from imgclf_lib.evaluate import Evaluation
+from imgclf_lib.evaluate import (
+    Evaluation,
+    classes_to_show,
+    confused_pairs,
+    coverage_table,
+    images_in_cell,
+)
 from imgclf_lib.figures import new_axes
 from imgclf_lib.result_plots import confusion_matrix
-from imgclf_lib.selective import coverage_table
 from imgclf_lib.widgets.controls import cards, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.picture import Picture

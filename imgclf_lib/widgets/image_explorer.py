@@ -4,8 +4,7 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.data import ImageData, Split
-from imgclf_lib.explore import captions, sort_images
+from imgclf_lib.data import ImageData, Split, captions, sort_images
 from imgclf_lib.plots import image_grid
 from imgclf_lib.widgets.controls import note
 from imgclf_lib.widgets.frame import Frame

@@ -11,14 +11,14 @@ import ipywidgets
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import ImgclfError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.recipes import (
+from imgclf_lib.recipes import notebook_parameters
+from imgclf_lib.result_plots import trial_curves
+from imgclf_lib.search import (
+    Trial,
     command_line,
     compare_trials,
     describe_change,
-    notebook_parameters,
 )
-from imgclf_lib.result_plots import trial_curves
-from imgclf_lib.trials import Trial
 from imgclf_lib.widgets.controls import Controls, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.heartbeat import Heartbeat

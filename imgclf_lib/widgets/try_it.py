@@ -9,11 +9,10 @@ from PIL import Image
 from imgclf_lib import result_plots
 from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.datasets import KNOWN
-from imgclf_lib.drawings import Manner, draw_strokes, manner_of
 from imgclf_lib.errors import InputError
 from imgclf_lib.figures import new_figure
 from imgclf_lib.formats import image_suffixes
-from imgclf_lib.predict import ImagePrediction, predict_image
+from imgclf_lib.predict import ImagePrediction, Manner, draw_strokes, manner_of, predict_image
 from imgclf_lib.runs import Run
 from imgclf_lib.widgets.controls import note
 from imgclf_lib.widgets.frame import Frame

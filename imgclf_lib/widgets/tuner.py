@@ -9,19 +9,21 @@ import pandas as pd
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.recipes import command_line
 from imgclf_lib.runs import Run, run_folder
 from imgclf_lib.search import (
     FEWEST_TRIALS,
+    Trial,
+    about,
     best_trial,
+    command_line,
     knob_effects,
+    progress_line,
     propose,
     search,
+    table_html,
     trial_table,
 )
 from imgclf_lib.search_plots import against_knobs, knob_bars
-from imgclf_lib.search_words import about, progress_line, table_html
-from imgclf_lib.trials import Trial
 from imgclf_lib.widgets.controls import make_control, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.heartbeat import Heartbeat
