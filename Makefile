@@ -5,10 +5,9 @@ TORCH := .venv-torch/bin
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 # Tests of modules that never touch a network: their answer is the same on every backend.
-SAME := archives audit_plots cache cache_folders catalog class_findings \
-    data_commands decoding defects drawings file_findings file_lists fixes formats \
-    glyphs image_files inspection near_hashes outcomes pillow_warnings pixels \
-    practice report setup similar sources splits suite twins finding_walk image_explorer \
+SAME := archives audit_plots cache cache_folders catalog data_commands decoding defects \
+    figures file_findings file_lists fixes formats image_files outcomes pillow_warnings pixels \
+    practice report setup similar sources splits suite finding_walk image_explorer \
     start_here explore_data your_own_images
 
 .PHONY: env run lab test test-torch bench lock refresh pictures

@@ -114,13 +114,16 @@ def evaluate(words: Sequence[str]) -> int:
         return run, data, split, json
 
     folder, data, split, as_json = parse_words("evaluate", parse, words, evaluate.__doc__)
+    from imgclf_lib.evaluate import calibration_table
     from imgclf_lib.evaluate import evaluate as evaluate_run
-    from imgclf_lib.evaluation_figures import save_evaluation_figures
+    from imgclf_lib.evaluation_plots import save_evaluation_figures
     from imgclf_lib.runs import Run
 
     evaluation = evaluate_run(Run(folder), data, split)
-    save_evaluation_figures(evaluation, folder)
-    figures = evaluation.figures
+    figures, images = evaluation.figures, evaluation.split
+    bins = calibration_table(evaluation.probabilities, images.labels)
+    counts, names = figures["confusion_matrix"], evaluation.class_names
+    save_evaluation_figures(folder, counts, names, bins, evaluation.predictions, images.images)
     if as_json:
         print_json(figures)
     else:

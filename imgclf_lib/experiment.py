@@ -13,6 +13,9 @@ from typing import Any, Literal, Self
 
 from imgclf_lib.errors import InputError
 
+LOGARITHMIC = ("learning_rate", "weight_decay")  # from 0.001 to 0.01 is as far as from 0.01 to 0.1
+POWERS = ("batch_size",)  # powers of two
+
 
 def _field(default: Any, help: str, minimum: float | None = None, maximum: float | None = None):
     """A dataclass field that carries its help text and its allowed range."""
@@ -188,6 +191,18 @@ class Experiment:
         if not isinstance(values, dict):
             raise InputError("An experiment in JSON is one object", received=values)
         return cls().replace(**values)
+
+
+def in_words(value: Any) -> str:
+    """The value of a field for people.
+
+    Args:
+        value: Any value; of a tuple, such as ``(32, 64)``, the parts.
+
+    Returns:
+        Such as ``0.001``, ``adam``, ``32, 64``, or ``none`` for no layers.
+    """
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
 @functools.cache

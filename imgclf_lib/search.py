@@ -22,7 +22,7 @@ from scipy.stats import qmc, rankdata
 from imgclf_lib.backend import load_keras
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import ImgclfError, InputError
-from imgclf_lib.experiment import Experiment
+from imgclf_lib.experiment import LOGARITHMIC, POWERS, Experiment, in_words
 from imgclf_lib.runs import Run, run_folder
 from imgclf_lib.sources import with_whole_paths
 from imgclf_lib.train import train
@@ -30,8 +30,6 @@ from imgclf_lib.train import train
 POINTS_AN_EPOCH = 20  # how finely the training curve is drawn
 # Keras seeds the whole process when it builds a network, so trials take turns.
 _TURN = threading.Lock()
-LOGARITHMIC = ("learning_rate", "weight_decay")  # from 0.001 to 0.01 is as far as from 0.01 to 0.1
-POWERS = ("batch_size",)  # powers of two
 FEWEST_TRIALS = 6  # with fewer, nothing can be said about single knobs
 SHUFFLES = 2000
 RARE = 0.05
@@ -473,7 +471,7 @@ def _sorted_table(table: pd.DataFrame, knobs: Sequence[str]) -> pd.DataFrame:
     """The trials for people to read, the best first, and what went wrong beside the status."""
     shown = table.sort_values("val_accuracy", ascending=False, kind="stable").reset_index()
     for name in knobs:
-        shown[name] = shown[name].map(_written).astype(str)
+        shown[name] = shown[name].map(in_words).astype(str)
     shown["status"] += shown["problem"].map(lambda text: text and f": {text}")
     shown = shown.drop(columns=["train_accuracy", "problem"])
     return shown.rename(columns=lambda name: name.replace("_", " "))
@@ -540,9 +538,3 @@ def about(seconds: float) -> str:
     if seconds < 100:
         return f"about {max(5, 5 * round(seconds / 5))} seconds"
     return f"about {round(seconds / 60)} minutes"
-
-
-def _written(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return str(value)

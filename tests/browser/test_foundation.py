@@ -13,7 +13,7 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.result_plots import confusion_matrix
+from imgclf_lib.evaluation_plots import confusion_matrix
 from imgclf_lib.widgets.controls import Controls
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.heartbeat import Heartbeat

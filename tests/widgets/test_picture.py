@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgclf_lib.evaluation_plots import confusion_matrix
 from imgclf_lib.plots import lines
-from imgclf_lib.result_plots import confusion_matrix
 from imgclf_lib.widgets.picture import Picture
 
 
