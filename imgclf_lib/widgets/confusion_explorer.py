@@ -3,7 +3,6 @@
 import ipywidgets
 import numpy as np
 
-from imgclf_lib.cell_plots import A_PAGE, cell_images, coverage
 from imgclf_lib.evaluate import (
     Evaluation,
     classes_to_show,
@@ -11,8 +10,8 @@ from imgclf_lib.evaluate import (
     coverage_table,
     images_in_cell,
 )
+from imgclf_lib.evaluation_plots import A_PAGE, cell_images, confusion_matrix, coverage
 from imgclf_lib.figures import new_axes
-from imgclf_lib.result_plots import confusion_matrix
 from imgclf_lib.widgets.controls import cards, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.picture import Picture

@@ -12,13 +12,13 @@ from imgclf_lib.data import load_data
 from imgclf_lib.errors import ImgclfError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.recipes import notebook_parameters
-from imgclf_lib.result_plots import trial_curves
 from imgclf_lib.search import (
     Trial,
     command_line,
     compare_trials,
     describe_change,
 )
+from imgclf_lib.training_plots import trial_curves
 from imgclf_lib.widgets.controls import Controls, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.heartbeat import Heartbeat

@@ -7,8 +7,7 @@ from typing import Any
 
 import ipywidgets
 
-from imgclf_lib.experiment import Experiment
-from imgclf_lib.search import LOGARITHMIC, POWERS
+from imgclf_lib.experiment import LOGARITHMIC, POWERS, Experiment
 from imgclf_lib.widgets.controls import RANGES, label_of
 
 CHOICES: dict[str, set[tuple[int, ...]]] = {

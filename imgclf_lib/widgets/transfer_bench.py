@@ -7,7 +7,7 @@ import numpy as np
 
 from imgclf_lib.baselines import predict_linear
 from imgclf_lib.data import ImageData, Split
-from imgclf_lib.transfer_plots import bench_points
+from imgclf_lib.training_plots import bench_points
 from imgclf_lib.widgets.controls import note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.picture import Picture

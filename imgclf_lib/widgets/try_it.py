@@ -6,7 +6,7 @@ from typing import Any
 import ipywidgets
 from PIL import Image
 
-from imgclf_lib import result_plots
+from imgclf_lib import evaluation_plots
 from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.datasets import KNOWN
 from imgclf_lib.errors import InputError
@@ -124,11 +124,11 @@ class TryIt(Frame):
 
     def _show(self) -> None:
         if self.prediction is None:
-            said, drawing = "No prediction.", new_figure(*result_plots.PREDICTION_SIZE)
+            said, drawing = "No prediction.", new_figure(*evaluation_plots.PREDICTION_SIZE)
             alt = "No picture."
         else:
             title, said = self.offered[self.menu.value][0], f"{self.prediction}{self._remark}"
-            drawing = result_plots.prediction(*self.prediction, _short(title))
+            drawing = evaluation_plots.prediction(*self.prediction, _short(title))
             alt = f"{_short(title)}: as given, as the network sees it, and bars: {said}."
         self.picture.show(drawing, alt)
         self.status.value = (

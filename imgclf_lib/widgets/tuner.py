@@ -23,7 +23,7 @@ from imgclf_lib.search import (
     table_html,
     trial_table,
 )
-from imgclf_lib.search_plots import against_knobs, knob_bars
+from imgclf_lib.training_plots import against_knobs, knob_bars
 from imgclf_lib.widgets.controls import make_control, note
 from imgclf_lib.widgets.frame import Frame
 from imgclf_lib.widgets.heartbeat import Heartbeat
