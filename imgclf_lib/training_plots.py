@@ -147,7 +147,7 @@ def knob_bars(effects: pd.DataFrame, title: str, axes: Axes | None = None) -> Ax
     """How much each knob explains, beside what luck alone would give.
 
     Args:
-        effects: As from ``search.knob_effects``.
+        effects: As from ``search.importance``.
         title: What is shown.
         axes: Where to draw; new axes by default.
 

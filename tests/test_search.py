@@ -25,7 +25,7 @@ from imgclf_lib.search import (
     command_line,
     compare_trials,
     describe_change,
-    knob_effects,
+    importance,
     progress_line,
     propose,
     search,
@@ -427,7 +427,7 @@ def test_a_table_without_trials():
     table = trial_table([], ["dropout"])
     assert table.empty
     assert "dropout" in table
-    assert knob_effects(table).empty
+    assert importance(table).empty
 
 
 def made_up(count, accuracy, seed=0):
@@ -442,16 +442,16 @@ def made_up(count, accuracy, seed=0):
     return pd.DataFrame(rows)
 
 
-class TestKnobEffects:
+class TestImportance:
     def test_finds_the_knob_that_matters_also_if_the_middle_is_best(self):
         table = made_up(24, lambda each: 1 - abs(np.log10(each.learning_rate) + 2.5))
-        effects = knob_effects(table)
+        effects = importance(table)
         assert effects.index[0] == "learning_rate"
         assert effects["share"].iloc[0] > 0.6
         assert effects["verdict"].tolist() == ["clear", *["may be luck"] * 3]
 
     def test_finds_a_choice(self):
-        effects = knob_effects(made_up(16, lambda each: float(each.optimizer == "adam")))
+        effects = importance(made_up(16, lambda each: float(each.optimizer == "adam")))
         assert effects.index[0] == "optimizer"
         assert effects.loc["optimizer", "share"] == pytest.approx(1)
 
@@ -459,26 +459,26 @@ class TestKnobEffects:
         def fails(each):
             return float("nan") if each.learning_rate > 0.02 else 0.5
 
-        effects = knob_effects(made_up(24, fails))
+        effects = importance(made_up(24, fails))
         assert effects.loc["learning_rate", "verdict"] == "clear"
 
     def test_seldom_calls_luck_clear(self):
         generator = np.random.default_rng(0)
         clear = sum(
             (
-                knob_effects(made_up(12, lambda _: generator.random(), seed))["verdict"] == "clear"
+                importance(made_up(12, lambda _: generator.random(), seed))["verdict"] == "clear"
             ).sum()
             for seed in range(25)
         )
         assert clear <= 12  # of 100; 5 are to be expected
 
     def test_equal_accuracies_show_nothing(self):
-        effects = knob_effects(made_up(12, lambda _: 0.5))
+        effects = importance(made_up(12, lambda _: 0.5))
         assert effects["share"].abs().max() < 1e-6
         assert set(effects["verdict"]) == {"may be luck"}
 
     def test_says_nothing_of_five_trials(self):
-        assert knob_effects(made_up(5, lambda each: each.dropout)).empty
+        assert importance(made_up(5, lambda each: each.dropout)).empty
 
 
 def parsed(line: str, monkeypatch) -> Experiment:
