@@ -16,7 +16,7 @@ from imgclf_lib.search import (
     about,
     best_trial,
     command_line,
-    knob_effects,
+    importance,
     progress_line,
     propose,
     search,
@@ -224,7 +224,7 @@ class Tuner(Frame):
             against_knobs(table, self._knobs, "Every trial against every knob (star: the best)"),
             f"Validation accuracy of {len(table)} trials; {reached}.",
         )
-        effects, title = knob_effects(table), "Which knob mattered?"
+        effects, title = importance(table), "Which knob mattered?"
         if effects.empty:
             title += f" {FEWEST_TRIALS} trials and more can tell"
             effects = pd.DataFrame(0.0, self._knobs, ["share", "by_luck"])
