@@ -14,7 +14,6 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy.ndimage import laplace
 
-from imgclf_lib import inspection
 from imgclf_lib.image_files import MAXIMUM_PIXELS, BadImage
 from imgclf_lib.pixels import CONTENT_PROBLEMS, _to_eight_bits, decode, inspect_file, measure
 
@@ -480,7 +479,7 @@ def test_frames_are_counted_only_in_small_files(tmp_path, monkeypatch):
     others = [picture(seed=seed) for seed in (1, 2)]
     path = saved(tmp_path / "one.gif", picture(), save_all=True, append_images=others)
     assert inspect_file(path, 8, 3, "pad").detail == "animation of 3 frames: the first is used"
-    monkeypatch.setattr(inspection, "COUNTED_BYTES", 10)
+    monkeypatch.setattr("imgclf_lib.pixels.COUNTED_BYTES", 10)
     found = inspect_file(path, 8, 3, "pad")
     assert found.detail == "animation of several frames: the first is used"
 
