@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.confusions import confused_pairs
 from imgclf_lib.data import ImageData
-from imgclf_lib.evaluate import Evaluation, accuracy_interval
+from imgclf_lib.evaluate import Evaluation, accuracy_interval, confused_pairs
 from imgclf_lib.runs import Run
 
 FEW_IMAGES = 20  # training images of a class, below which luck decides what is learnt

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from imgclf_lib.figures import PALETTE, new_axes, new_figure, plain
-from imgclf_lib.glyphs import short_names
+from imgclf_lib.figures import PALETTE, new_axes, new_figure, plain, short_names
 from imgclf_lib.plots import COLUMN, MOST_NAMES
 
 # Each severity and split has its colour, and a hatch for print without colours.

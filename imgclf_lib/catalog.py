@@ -14,7 +14,7 @@ import pandas as pd
 
 from imgclf_lib.errors import InputError
 from imgclf_lib.image_files import image_suffixes
-from imgclf_lib.inspection import CONTENT_PROBLEMS
+from imgclf_lib.pixels import CONTENT_PROBLEMS
 
 SPLITS = ("train", "val", "test")
 SPLIT_FOLDERS = {

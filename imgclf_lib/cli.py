@@ -181,21 +181,24 @@ def evaluate(
         split: which of its images
         json: print the figures as JSON
     """
+    from imgclf_lib.evaluate import calibration_table
     from imgclf_lib.evaluate import evaluate as evaluate_run
-    from imgclf_lib.evaluation_figures import save_evaluation_figures
+    from imgclf_lib.evaluation_plots import save_evaluation_figures
     from imgclf_lib.runs import Run
 
     evaluation = evaluate_run(Run(run), data, split)
-    save_evaluation_figures(evaluation, run)
-    figures = evaluation.figures
+    metrics, images = evaluation.figures, evaluation.split
+    bins = calibration_table(evaluation.probabilities, images.labels)
+    counts, names = metrics["confusion_matrix"], evaluation.class_names
+    save_evaluation_figures(run, counts, names, bins, evaluation.predictions, images.images)
     if json:
-        _print_json(figures)
+        _print_json(metrics)
         return 0
-    low, high = figures["accuracy_ci95"]
+    low, high = metrics["accuracy_ci95"]
     print(
-        f"{split} accuracy {figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f},"
-        f" {figures['n']:,} images)   loss {figures['loss']:.4f}"
-        f"   calibration error {figures['calibration_error']:.4f}"
+        f"{split} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f},"
+        f" {metrics['n']:,} images)   loss {metrics['loss']:.4f}"
+        f"   calibration error {metrics['calibration_error']:.4f}"
     )
     return 0
 

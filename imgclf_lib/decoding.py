@@ -15,8 +15,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image
 
-from imgclf_lib.inspection import Inspected, inspect_file, measure
-from imgclf_lib.pixels import decode
+from imgclf_lib.pixels import Inspected, decode, inspect_file, measure
 from imgclf_lib.progress import progress_bar
 
 FACTS = list(Inspected._fields[1:])

@@ -1,4 +1,4 @@
-"""Predict once, then measure: accuracy with its interval, tables, calibration, mistakes."""
+"""Predict once, then measure: accuracy with its interval, calibration, coverage, mistakes."""
 
 from typing import Any, NamedTuple
 
@@ -116,7 +116,7 @@ def measure(
         "n": len(labels),
         "per_class": per_class,
         "confusion_matrix": confusion_matrix(labels, predicted, labels=known).tolist(),
-        "calibration_error": calibration_error(calibration_table(probabilities, labels)),
+        "calibration_error": _calibration_error(calibration_table(probabilities, labels)),
     }
 
 
@@ -155,17 +155,8 @@ def calibration_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataF
     return grouped.reset_index(drop=True)
 
 
-def calibration_error(table: pd.DataFrame) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy, weighted by count.
-
-    From Guo and others, "On Calibration of Modern Neural Networks" (2017).
-
-    Args:
-        table: As from ``calibration_table``.
-
-    Returns:
-        0 (perfectly calibrated) to 1.
-    """
+def _calibration_error(table: pd.DataFrame) -> float:
+    """Mean gap between confidence and accuracy, weighted by count (Guo and others, 2017)."""
     gap = (table["confidence"] - table["accuracy"]).abs()
     return float((gap * table["count"]).sum() / table["count"].sum())
 
@@ -196,3 +187,104 @@ def prediction_table(
             "label_probability": probabilities[np.arange(len(predicted)), split.labels],
         }
     )
+
+
+def coverage_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Coverage and accuracy for every threshold that makes a difference.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        labels: ``int64`` array of shape ``(n,)``: the true classes.
+
+    Returns:
+        A table with the columns ``threshold`` (from high to low: every confidence that occurs),
+        ``answered`` (images at least so sure), ``coverage`` (their share of all) and
+        ``accuracy`` (share of right answers among them).
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    order = np.argsort(-confidence, kind="stable")
+    sure, hits = confidence[order], np.cumsum(right[order])
+    last = np.flatnonzero(np.append(sure[1:] != sure[:-1], True))  # equally sure, equally treated
+    answered = last + 1
+    return pd.DataFrame(
+        {
+            "threshold": sure[last],
+            "answered": answered,
+            "coverage": answered / len(sure),
+            "accuracy": hits[last] / answered,
+        }
+    )
+
+
+def lowest_threshold(table: pd.DataFrame, wish: float) -> float:
+    """The threshold that answers most and still is as accurate as wished.
+
+    Args:
+        table: As from ``coverage_table``; to choose by test images is to tune on them.
+        wish: Accuracy among the answered images, 0 to 1.
+
+    Returns:
+        The threshold; infinity if none grants the wish.
+    """
+    granted = table.loc[table["accuracy"] >= wish, "threshold"]
+    return float(granted.min()) if len(granted) else float("inf")
+
+
+def confused_pairs(counts: np.ndarray, most: int = 20) -> list[tuple[int, int, int]]:
+    """The most frequent confusions.
+
+    Args:
+        counts: Array of shape ``(classes, classes)``: rows true, columns predicted.
+        most: How many at most.
+
+    Returns:
+        True class, predicted class and number of images, the most frequent first; empty if
+        there are no mistakes.
+    """
+    mistakes = np.array(counts)
+    np.fill_diagonal(mistakes, 0)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:most]
+    rows, columns = np.unravel_index(order, mistakes.shape)
+    return [
+        (int(row), int(column), int(mistakes[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+        if mistakes[row, column]
+    ]
+
+
+def classes_to_show(counts: np.ndarray, most: int, also: tuple[int, ...] = ()) -> list[int]:
+    """The classes that a small confusion matrix should show.
+
+    Args:
+        counts: Array of shape ``(classes, classes)``: rows true, columns predicted.
+        most: How many at most.
+        also: Classes that must be among them.
+
+    Returns:
+        All classes if they are no more than ``most``; else ``also`` and those that are mixed up
+        most, in label order.
+    """
+    classes = len(counts)
+    if classes <= most:
+        return list(range(classes))
+    pairs = [
+        each for row, column, _ in confused_pairs(counts, classes**2) for each in (row, column)
+    ]
+    chosen = list(dict.fromkeys([*also, *pairs, *range(classes)]))
+    return sorted(chosen[:most])
+
+
+def images_in_cell(predictions: pd.DataFrame, label: str, predicted: str) -> pd.DataFrame:
+    """The images of one cell of a confusion matrix, the most confident first.
+
+    Args:
+        predictions: As from ``prediction_table``.
+        label: The true class.
+        predicted: The class that the model said.
+
+    Returns:
+        The rows of the table; their index says which image each is.
+    """
+    inside = (predictions["label"] == label) & (predictions["predicted"] == predicted)
+    return predictions[inside].sort_values("probability", ascending=False, kind="stable")

@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 from imgclf_lib.errors import InputError
 
 RENAMED = {"erase": "random_erasing", "averaging": "ema"}  # fields: the first name, and today's
+LOGARITHMIC = ("learning_rate", "weight_decay")  # from 0.001 to 0.01 is as far as from 0.01 to 0.1
+POWERS = ("batch_size",)  # powers of two
 
 
 def _field(default: Any, help: str, minimum: float | None = None, maximum: float | None = None):
@@ -201,6 +203,18 @@ class Experiment:
         for name in RENAMED.keys() & values.keys():
             values[RENAMED[name]] = values.pop(name)
         return cls().replace(**values)
+
+
+def in_words(value: Any) -> str:
+    """The value of a field for people.
+
+    Args:
+        value: Any value; of a tuple, such as ``(32, 64)``, the parts.
+
+    Returns:
+        Such as ``0.001``, ``adam``, ``32, 64``, or ``none`` for no layers.
+    """
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, by confident learning."""
+"""Labels that are probably wrong, by confident learning; test images are never looked at."""
 
 import warnings
 from importlib.util import find_spec
@@ -13,8 +13,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.features import cached_features
+from imgclf_lib.findings import make_findings
+from imgclf_lib.model import build_model
 from imgclf_lib.progress import progress_bar
+from imgclf_lib.splits import group_images
 
 FOLDS = 5
 MOST_ROWS = 60_000  # more are sampled
@@ -24,6 +30,7 @@ PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however
 FEWEST = 3  # groups of images of a class, below which nothing can be said about its labels
 SURE, DOUBT = 0.7, 0.05  # least probability of the suggested label, largest of the given one
 COLUMNS = ["row", "label", "suggested", "score"]
+MOST_BYTES = 800_000_000  # of images or features that are held in memory
 
 
 def find_label_errors(
@@ -162,3 +169,58 @@ def _folds(given: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     first = shuffled.drop_duplicates("group").sort_values("label", kind="stable")
     fold_of = pd.Series(np.arange(len(first)) % FOLDS, index=first["group"])
     return fold_of.loc[groups].to_numpy()
+
+
+def label_findings(
+    experiment: Experiment, data: ImageData, pairs: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Training and validation images that look like another class.
+
+    Args:
+        experiment: With a ``backbone``, its features are compared, otherwise pixels, which find
+            far less.
+        data: Its images.
+        pairs: ``int64`` array of shape ``(p, 2)``: rows of its table that are near-duplicates;
+            they are never judged from one another.
+
+    Returns:
+        A table as from ``findings.make_findings``. The suggestion is ``relabel``, with the class.
+
+    Raises:
+        InputError: If ``cleanlab`` is not installed, or there are too few images.
+    """
+    if experiment.backbone:
+        model = build_model(experiment, data.image_shape, len(data.class_names))
+        features = cached_features(model, experiment, data, progress="bar")
+        parts = [features["train"], features["val"]]
+    else:
+        parts = [data.train, data.val]
+    total = sum(map(len, parts))
+    size = max(1, parts[0].images[:1].nbytes)
+    share = min(1.0, MOST_BYTES / size / max(1, total))
+    parts = [part.sample(max(1, int(share * len(part))) if share < 1 else 0) for part in parts]
+    paths = np.concatenate([part.paths for part in parts])
+    groups = pd.Series(group_images(data.table, pairs), index=data.table["path"])
+    groups = groups[(data.table["problem"] == "").to_numpy()]
+    found = find_label_errors(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        len(data.class_names),
+        groups=groups.loc[paths].to_numpy(),
+    )
+    names = np.array(data.class_names, dtype=object)
+    right = f"{found.attrs['accuracy']:.0%} of {found.attrs['judged']:,} images"
+    details = [
+        f"labelled {names[label]!r}, looks like {names[other]!r}: its label has a probability of"
+        f" {score:.2g}, from a classifier that is right on {right}"
+        for label, other, score in zip(
+            found["label"], found["suggested"], found["score"], strict=True
+        )
+    ]
+    return make_findings(
+        "likely label error",
+        paths[found["row"]],
+        details,
+        action="relabel",
+        label=names[found["suggested"]],
+    )

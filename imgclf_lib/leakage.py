@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -12,6 +13,7 @@ COMPONENTS = 64  # principal components that stand for the pixels
 SAMPLE = 10_000  # training images from which the components are found
 MOST_TRAIN = 60_000  # more training images are sampled; those of a leaked image may then be missing
 PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however many there are
+MOST_BYTES = 800_000_000  # of images that are held in memory
 
 
 class LeakageEffect(NamedTuple):
@@ -69,7 +71,7 @@ class LeakageEffect(NamedTuple):
         return f"{share} {scores} {verdict}"
 
 
-def leakage_effect(
+def _leakage_effect(
     train_images: np.ndarray,
     train_labels: np.ndarray,
     held_images: np.ndarray,
@@ -77,22 +79,10 @@ def leakage_effect(
     leaked: np.ndarray,
     seed: int = 0,
 ) -> LeakageEffect:
-    """Measure what leaked images do to the score of a simple classifier.
+    """Scores on held-out images of one nearest neighbour on principal components of the pixels.
 
-    One nearest neighbour on principal components of the pixels (Cover and Hart 1967) remembers
-    every training image, as a large network may, so it shows how large the effect can become.
-
-    Args:
-        train_images: ``uint8`` array of shape ``(m, height, width, channels)``; it may be
-            memory-mapped, as all arrays here. Of more than 60,000 a sample is used.
-        train_labels: ``int64`` array of shape ``(m,)``.
-        held_images: ``uint8`` array of shape ``(n, height, width, channels)``: validation or test.
-        held_labels: ``int64`` array of shape ``(n,)``.
-        leaked: Boolean array of shape ``(n,)``: which of them have a twin in training.
-        seed: Seed of the sample.
-
-    Returns:
-        The scores with their intervals.
+    It remembers every training image (Cover and Hart 1967), as a large network may, so it shows
+    how large the effect can become.
     """
     leaked = np.asarray(leaked, bool)
     right = np.zeros(len(held_labels), bool)
@@ -133,3 +123,70 @@ def _flat(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _range(interval: tuple[float, float]) -> str:
     return f"95 % interval {interval[0]:.1%} to {interval[1]:.1%}"
+
+
+class Leaks(NamedTuple):
+    """What was measured about leaked images.
+
+    Args:
+        split: The split that was measured: ``val`` if it leaks, else ``test``; empty if none does.
+        effect: The scores with and without the leaked images; None if none leaks.
+    """
+
+    split: str
+    effect: LeakageEffect | None
+
+    @property
+    def sentence(self) -> str:
+        """What was measured, in words."""
+        if self.effect is None:
+            return "No image of training is in another split that was given."
+        name = {"val": "validation", "test": "test"}[self.split]
+        return f"Leakage into the {name} split: {self.effect.sentence}"
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The figures as JSON can hold them."""
+        return {"split": self.split} | ({} if self.effect is None else self.effect.figures)
+
+
+def measure_leaks(
+    table: pd.DataFrame, images: np.ndarray, places: np.ndarray, groups: np.ndarray
+) -> Leaks:
+    """Measure what leaked images do, on the validation split where it leaks, else on the test.
+
+    Args:
+        table: A row a file, with the columns ``label``, ``split`` and ``problem``; splits as they
+            were given.
+        images: ``uint8`` array of shape ``(m, size, size, channels)``.
+        places: ``int64`` array of shape ``(n,)``: for each row its place in ``images``, or -1.
+        groups: Integer array of shape ``(n,)``, as from ``file_findings.group_twins``.
+
+    Returns:
+        The scores, and of which split they are.
+    """
+    splits = table["split"].where(table["problem"] == "", "").to_numpy()
+    train = np.flatnonzero(splits == "train")
+    twins = np.isin(groups, groups[train])
+    for split in ("val", "test"):
+        held = np.flatnonzero(splits == split)
+        if twins[held].any():
+            break
+    else:
+        return Leaks("", None)
+    most = max(1, MOST_BYTES // max(1, images[:1].nbytes))
+    if len(train) > most:  # those that leak stay, and as many others as there is room for
+        needed = np.isin(groups[train], groups[held])
+        order = np.random.default_rng(0).permutation(len(train))
+        train = np.sort(train[order[np.argsort(~needed[order], kind="stable")[:most]]])
+    labels = pd.factorize(table["label"], sort=True)[0]
+    return Leaks(
+        split,
+        _leakage_effect(
+            images[places[train]],
+            labels[train],
+            images[places[held]],
+            labels[held],
+            twins[held],
+        ),
+    )

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
-from imgclf_lib.glyphs import short_names
+from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain, short_names
 
 MOST_NAMES = 40  # more class names than this are not written along an axis
 COLUMN = 0.07  # inches that a letter of small print takes

@@ -4,13 +4,12 @@ Candidates have nearly the same perceptual hash; each candidate is then compared
 """
 
 from collections.abc import Iterator
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-
-from imgclf_lib.near_hashes import Pairs, close_hashes
 
 SIDE = 16  # images are compared at this height and width: enough to tell, too few for JPEG noise
 SAME = (0.65, 0.93)  # range of the least correlation of near-duplicates, found by looking at pairs
@@ -24,6 +23,12 @@ SAMPLE = 3000  # images from which it is learned what all have in common
 PIECE = 4_000_000  # pixels held as floats at a time
 PART = 50_000  # candidates that are looked at before the next are chosen
 ROUNDS = 32  # different images with one and the same hash that are told apart
+BANDS = (0, 16, 32, 48)  # where the four parts of a hash begin, in bits
+DISTANCES = (3, 7, 11)  # what is found for certain if 0, 1 or 2 bits of a part may differ
+MOST_WORK = (10**11, 5 * 10**9, 3 * 10**8)  # comparisons of hashes for each of them, at most
+MOST_TILES = 256  # 16 hashes each: with how many one is compared in one band
+
+Pairs = tuple[np.ndarray, np.ndarray]
 
 
 def similar_pairs(hashes: np.ndarray, images: Any) -> np.ndarray:
@@ -50,7 +55,7 @@ def similar_pairs(hashes: np.ndarray, images: Any) -> np.ndarray:
     eyes = _Eyes(images)
     found, leaders = _equal_hashes(hashes, eyes)
     groups = np.arange(len(leaders))
-    close = close_hashes(hashes[leaders], 11 if eyes.least < 0.8 else 7)
+    close = _close_hashes(hashes[leaders], 11 if eyes.least < 0.8 else 7)
     for first, second in _batches(close, len(leaders)):
         new = groups[first] != groups[second]  # those connected already need no look
         first, second = first[new], second[new]
@@ -229,3 +234,73 @@ def _parts(held: list[np.ndarray], count: int) -> Iterator[Pairs]:
     pairs = np.unique(np.concatenate(held))
     for start in range(0, len(pairs), PART):
         yield np.divmod(pairs[start : start + PART], count)
+
+
+def _close_hashes(
+    hashes: np.ndarray, most: int = 11, work: tuple[int, ...] = MOST_WORK
+) -> Iterator[Pairs]:
+    """Pairs of different hashes that differ in at most 3, 7 or 11 bits, in pieces.
+
+    Multi-index hashing (Norouzi, Punjani and Fleet, "Fast Search in Hamming Space with Multi-Index
+    Hashing", 2012): if two hashes of 64 bits differ in at most 10 bits, then one of four parts of
+    16 bits differs in at most 2. So only hashes are compared that have nearly the same part. A pair
+    may come repeatedly, in either order. Where so many hashes are nearly equal that it would take
+    minutes to find up to 11 differing bits, up to 7 or up to 3 are found.
+    """
+    keys = [(hashes >> np.uint64(band) & np.uint64(0xFFFF)).astype("int64") for band in BANDS]
+    counts = [np.bincount(key, minlength=1 << 16) for key in keys]
+    every = np.arange(1 << 16)
+    flips, distance = [0], DISTANCES[0]
+    for bits in (1, 2):
+        more = [sum(1 << bit for bit in some) for some in combinations(range(16), bits)]
+        pairs = sum(int((each * each[every ^ flip]).sum()) for each in counts for flip in more) / 2
+        if pairs > work[bits] or DISTANCES[bits] > most:
+            break
+        flips, distance = flips + more, DISTANCES[bits]
+    for key, count in zip(keys, counts, strict=True):
+        yield from _in_band(hashes, key, count, flips, distance)
+
+
+def _in_band(
+    hashes: np.ndarray, keys: np.ndarray, counts: np.ndarray, flips: list[int], distance: int
+) -> Iterator[Pairs]:
+    """Pairs whose keys are equal or differ by one of ``flips``.
+
+    Images with the same key stand together in tiles; whole tiles are compared at once.
+    """
+    crowd = float(np.square(counts).sum()) / max(1, len(keys))
+    side = 16 if crowd > 12 else 4 if crowd > 3 else 1
+    tiles = -(-counts // side)
+    begin = np.cumsum(tiles) - tiles
+    order = np.argsort(keys, kind="stable")
+    rank = np.arange(len(keys)) - np.repeat(np.cumsum(counts) - counts, counts)
+    slots = np.full(int(tiles.sum()) * side, -1, "int32")
+    slots[begin[keys[order]] * side + rank] = order
+    empty = slots < 0
+    left = np.where(empty, np.uint64(0), hashes[slots]).reshape(-1, side, 1)
+    right = np.where(empty, ~np.uint64(0), hashes[slots]).reshape(-1, 1, side)
+    members = slots.reshape(-1, side)
+    key_of = np.repeat(np.arange(1 << 16), tiles)
+    for flip in flips:
+        other = key_of ^ flip
+        start = np.arange(len(key_of)) if flip == 0 else begin[other]
+        number = (begin[other] + tiles[other] - start).clip(max=MOST_TILES)
+        number[key_of > other] = 0
+        for one, two in _ranges(start, number, 400_000 // side**2):
+            bits = np.bitwise_count(left[one] ^ right[two])
+            which, row, column = np.nonzero((bits <= distance) & (bits > 0))
+            first, second = members[one[which], row], members[two[which], column]
+            real = (first >= 0) & (second >= 0)
+            if flip == 0:  # within one tile every pair comes twice
+                real &= (one[which] != two[which]) | (row < column)
+            yield first[real], second[real]
+
+
+def _ranges(start: np.ndarray, number: np.ndarray, most: int) -> Iterator[Pairs]:
+    """Each place with each of ``number`` places from ``start``, about ``most`` at a time."""
+    total = np.append(0, np.cumsum(number))
+    cuts = np.unique([*np.searchsorted(total, np.arange(0, total[-1], most)), len(number)])
+    for low, high in pairwise(cuts):
+        many = number[low:high]
+        ramp = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+        yield np.repeat(np.arange(low, high), many), np.repeat(start[low:high], many) + ramp

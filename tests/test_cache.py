@@ -16,7 +16,7 @@ from imgclf_lib.cache import inspect_data, prepare
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.inspection import inspect_file
+from imgclf_lib.pixels import inspect_file
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 
 from imgclf_lib import decoding
 from imgclf_lib.decoding import FACTS, KINDS, decode_arrays, decode_files, measure_images
-from imgclf_lib.inspection import inspect_file
+from imgclf_lib.pixels import inspect_file
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Evaluation against scikit-learn and examples by hand."""
+"""Evaluation against scikit-learn, plain loops and examples by hand."""
 
 import json
 import math
@@ -20,10 +20,15 @@ from imgclf_lib.baselines import compare_paired
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.evaluate import (
+    _calibration_error,
     accuracy_interval,
-    calibration_error,
     calibration_table,
+    classes_to_show,
+    confused_pairs,
+    coverage_table,
     evaluate,
+    images_in_cell,
+    lowest_threshold,
     measure,
     predict_probabilities,
     prediction_table,
@@ -32,6 +37,10 @@ from imgclf_lib.experiment import Experiment
 from imgclf_lib.runs import Run, write_json
 
 NAMES = ("a", "b", "c", "d")
+SURE = np.array([0.9, 0.6, 0.9, 0.7, 0.6])
+PROBABILITIES = np.stack([SURE, 1 - SURE], 1)
+LABELS = np.array([0, 1, 1, 0, 0])  # right: yes, no, no, yes, yes
+COUNTS = np.array([[9, 2, 0, 0], [5, 7, 0, 0], [0, 0, 8, 1], [0, 0, 0, 6]])
 
 
 def random_answers(seed: int, count: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +119,7 @@ def test_calibration_by_hand():
     assert table["confidence"].tolist() == pytest.approx([0.5, 0.62, 0.9])
     assert table["accuracy"].tolist() == [1, 0.5, 0.5]
     assert table["count"].tolist() == [1, 2, 2]
-    assert calibration_error(table) == pytest.approx((1 * 0.5 + 2 * 0.12 + 2 * 0.4) / 5)
+    assert _calibration_error(table) == pytest.approx((1 * 0.5 + 2 * 0.12 + 2 * 0.4) / 5)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -126,7 +135,7 @@ def test_calibration_against_a_plain_loop(seed):
             right = np.mean([probabilities[row].argmax() == labels[row] for row in chosen])
             error += len(chosen) / 500 * abs(sure - right)
     table = calibration_table(probabilities, labels)
-    assert calibration_error(table) == pytest.approx(error, abs=1e-6)
+    assert _calibration_error(table) == pytest.approx(error, abs=1e-6)
     assert table["count"].sum() == 500
 
 
@@ -238,3 +247,60 @@ def test_a_run_without_a_model_is_refused(tmp_path, images):
     )
     with pytest.raises(InputError, match="no model at"):
         evaluate(Run(tmp_path))
+
+
+def test_coverage_by_hand():
+    table = coverage_table(PROBABILITIES, LABELS)
+    assert table["threshold"].tolist() == [0.9, 0.7, 0.6]
+    assert table["answered"].tolist() == [2, 3, 5]
+    assert table["coverage"].tolist() == [0.4, 0.6, 1.0]
+    assert table["accuracy"].tolist() == pytest.approx([1 / 2, 2 / 3, 3 / 5])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_coverage_against_a_plain_loop(seed):
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(3), 60).round(1)  # many are equally sure
+    labels = generator.integers(0, 3, 60)
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    table = coverage_table(probabilities, labels)
+    assert table["threshold"].tolist() == sorted(set(confidence), reverse=True)
+    for row in table.itertuples():
+        sure = confidence >= row.threshold
+        assert row.answered == sure.sum()
+        assert row.coverage == pytest.approx(sure.mean())
+        assert row.accuracy == pytest.approx(right[sure].mean())
+
+
+def test_the_lowest_threshold_answers_most():
+    table = coverage_table(PROBABILITIES, LABELS)
+    assert lowest_threshold(table, 0.66) == 0.7
+    assert lowest_threshold(table, 0.6) == 0.6
+    assert lowest_threshold(table, 0.9) == float("inf")
+
+
+def test_pairs_are_those_of_the_largest_counts():
+    assert confused_pairs(COUNTS) == [(1, 0, 5), (0, 1, 2), (2, 3, 1)]
+    assert confused_pairs(COUNTS, 1) == [(1, 0, 5)]
+    assert confused_pairs(np.eye(3)) == []
+    assert COUNTS[0, 0] == 9, "the matrix stays as it is"
+
+
+def test_the_most_confused_classes_are_shown():
+    assert classes_to_show(COUNTS, 4) == [0, 1, 2, 3]
+    assert classes_to_show(COUNTS, 2) == [0, 1]
+    assert classes_to_show(COUNTS, 3) == [0, 1, 2]
+    assert classes_to_show(COUNTS, 2, (3, 1)) == [1, 3]
+    assert classes_to_show(np.eye(200), 12) == list(range(12))
+
+
+def test_images_of_a_cell_begin_with_the_most_confident():
+    table = pd.DataFrame(
+        {
+            "label": ["a", "a", "a", "b"],
+            "predicted": ["b", "a", "b", "b"],
+            "probability": [0.6, 0.9, 0.8, 0.7],
+        }
+    )
+    assert images_in_cell(table, "a", "b").index.tolist() == [2, 0]
+    assert images_in_cell(table, "b", "a").empty

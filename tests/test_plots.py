@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imgclf_lib import plots, result_plots
+from imgclf_lib import evaluation_plots, plots, training_plots
 from imgclf_lib.figures import new_axes, png
 
 GENERATOR = np.random.default_rng(0)
@@ -46,8 +46,8 @@ def drawings(names: tuple[str, ...], **options: object) -> dict:
         "lines": plots.lines(
             {name: ([1, 2], [3, 4]) for name in names[:9]}, "Lines", ("epoch", "nats"), **options
         ),
-        "confusion": result_plots.confusion_matrix(numbers, names, "Confusion", **options),
-        "calibration": result_plots.calibration(bin_table(), "Calibration", **options),
+        "confusion": evaluation_plots.confusion_matrix(numbers, names, "Confusion", **options),
+        "calibration": evaluation_plots.calibration(bin_table(), "Calibration", **options),
     }
 
 
@@ -60,7 +60,7 @@ def test_axes_have_titles_and_labels_and_can_be_drawn(names):
         assert png(axes).startswith(b"\x89PNG")
     for figure in (
         plots.image_grid(IMAGES, names[:2] * 5, title="Grid", rows=names[:2]),
-        result_plots.learning_curves({name: history() for name in names[:8]}),
+        training_plots.learning_curves({name: history() for name in names[:8]}),
     ):
         assert figure.get_suptitle()
         assert png(figure).startswith(b"\x89PNG")
@@ -80,7 +80,7 @@ def test_nothing_global_changes():
         random.getstate(),
     )
     drawings(NASTY)
-    result_plots.learning_curves({"run": history()})
+    training_plots.learning_curves({"run": history()})
     assert dict(mpl.rcParams) == settings
     assert np.random.get_state()[1].tolist() == numbers  # noqa: NPY002
     assert random.getstate() == chance
@@ -188,35 +188,3 @@ def test_lines():
     assert axes.lines[0].get_marker() != "None"
     assert axes.lines[1].get_marker() == "None"
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 2
-
-
-def test_learning_curves_show_both_quantities():
-    table = history(4)
-    figure = result_plots.learning_curves({"run": table}, "Curves")
-    for axes, quantity in zip(figure.axes, ("loss", "accuracy"), strict=True):
-        training, validation = axes.lines
-        assert training.get_ydata().tolist() == table[quantity].tolist()
-        assert validation.get_ydata().tolist() == table[f"val_{quantity}"].tolist()
-        assert axes.get_xlabel() == "epoch"
-        assert quantity in axes.get_ylabel()
-    assert png(result_plots.learning_curves({"run": history(1)}))
-
-
-def test_confusion_matrix_has_shares_and_counts():
-    counts = [[8, 2, 0], [0, 0, 0], [1, 0, 1999]]
-    axes = result_plots.confusion_matrix(counts, "abc")
-    wanted = [[0.8, 0.2, 0], [0, 0, 0], [0.0005, 0, 0.9995]]
-    np.testing.assert_allclose(axes.images[0].get_array(), wanted)
-    numbers = [text.get_text() for text in axes.texts]
-    assert numbers == ["8", "2", "0", "0", "0", "0", "1", "0", "1,999"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    many = result_plots.confusion_matrix(np.eye(60, dtype=int), MANY[:60])
-    assert not many.texts
-    assert many.get_xlabel() == "predicted class, by its number"
-
-
-def test_calibration_draws_the_table():
-    axes = result_plots.calibration(bin_table(), "Calibration")
-    assert axes.lines[1].get_xydata().tolist() == [[0.3, 0.25], [0.9, 0.95]]
-    assert axes.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]

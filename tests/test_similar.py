@@ -1,4 +1,4 @@
-"""Near-duplicates: copies that were changed a little are found, different images are not."""
+"""Near-duplicates: their pairs against all comparisons, on images where the answer is known."""
 
 import io
 import time
@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 from scipy.ndimage import gaussian_filter
 
 from imgclf_lib.datasets import load_known
-from imgclf_lib.similar import components, similar_pairs
+from imgclf_lib.similar import _close_hashes, components, similar_pairs
 
 SIDE = 48
 
@@ -200,3 +200,48 @@ def test_components_are_numbered_by_their_first_image():
     pairs = np.array([[1, 4], [4, 5], [0, 2]])
     assert components(6, pairs).tolist() == [0, 1, 0, 2, 1, 1]
     assert components(3, np.zeros((0, 2), "int64")).tolist() == [0, 1, 2]
+
+
+def all_pairs(hashes: np.ndarray, distance: int) -> set[tuple[int, int]]:
+    bits = np.bitwise_count(hashes[:, None] ^ hashes)
+    first, second = np.nonzero(np.triu((bits <= distance) & (bits > 0)))
+    return set(zip(first.tolist(), second.tolist(), strict=True))
+
+
+def found(hashes: np.ndarray, most: int, *work: tuple[int, ...]) -> set[tuple[int, int]]:
+    return {
+        (min(pair), max(pair))
+        for first, second in _close_hashes(hashes, most, *work)
+        for pair in zip(first.tolist(), second.tolist(), strict=True)
+    }
+
+
+def crowded(count: int, few: int, seed: int = 0) -> np.ndarray:
+    """Hashes around ``few`` centres, each with up to 3 bits changed."""
+    generator = np.random.default_rng(seed)
+    centres = generator.integers(0, 2**64, few, "uint64", endpoint=False)
+    hashes = centres[generator.integers(0, few, count)]
+    for _ in range(3):
+        hashes = hashes ^ (np.uint64(1) << generator.integers(0, 64, count).astype("uint64"))
+    return hashes
+
+
+@pytest.mark.parametrize("most", [3, 7, 11])
+@pytest.mark.parametrize("few", [1, 20, 600])  # tiles of 16, 4 and 1
+def test_all_close_pairs_are_found_and_no_others(most, few):
+    hashes = crowded(1500 if few > 1 else 300, few)
+    wanted = all_pairs(hashes, most)
+    assert len(wanted) > 5
+    assert found(hashes, most) == wanted
+
+
+def test_hashes_that_look_like_padding():
+    hashes = np.array([0, 1, 3, 2**64 - 1, 2**64 - 2, 2**63], "uint64")
+    assert found(hashes, 3) == all_pairs(hashes, 3)
+    assert found(hashes[:1], 11) == found(hashes[:0], 11) == set()
+
+
+def test_too_much_work_is_cut_down():
+    hashes = crowded(1500, 20)
+    assert found(hashes, 11, (10**11, 10**9, 10)) == all_pairs(hashes, 7)
+    assert found(hashes, 11, (10**11, 10, 10)) == all_pairs(hashes, 3)

@@ -13,8 +13,8 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.result_plots import confusion_matrix
 from imgclf_lib.widgets.base import Frame, Heartbeat, Picture
+from imgclf_lib.evaluation_plots import confusion_matrix
 from imgclf_lib.widgets.controls import Controls
 
 names = ["learning_rate", "batch_size", "epochs", "filters", "dropout", "flip", "optimizer"]

@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import top_k_accuracy_score
 
 from imgclf_lib.backend import load_keras
+from imgclf_lib.evaluate import coverage_table, lowest_threshold
 from imgclf_lib.exercises import evaluate as exercises
 from imgclf_lib.exercises.exercise import Exercise, Mistake, Unanswered
-from imgclf_lib.selective import coverage_table, lowest_threshold
 
 keras = load_keras()
 

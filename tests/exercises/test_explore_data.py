@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imgclf_lib.data import load_data
+from imgclf_lib.data import class_statistics, load_data
 from imgclf_lib.exercises import explore_data as exercises
 from imgclf_lib.exercises.exercise import Mistake, Unanswered
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.explore import class_statistics
 
 
 @pytest.fixture(scope="module", params=["grey", "color", "uneven"])
