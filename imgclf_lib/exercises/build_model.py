@@ -36,16 +36,11 @@ def write_slide_same():
     return slide_same
 
 
-def _framed(mode: str) -> Any:
-    """The mistake of another frame than one of zeros."""
-
-    def slide(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-        margin = len(kernel) // 2
-        framed = np.pad(picture, margin, mode=mode)  # type: ignore[call-overload]
-        whole = write_slide_same()(framed, kernel)
-        return whole[margin:-margin, margin:-margin] if margin else whole
-
-    return slide
+def _framed(picture: np.ndarray, kernel: np.ndarray, mode: Any) -> np.ndarray:
+    """What another frame than one of zeros leads to."""
+    margin = len(kernel) // 2
+    whole = write_slide_same()(np.pad(picture, margin, mode=mode), kernel)
+    return whole[margin:-margin, margin:-margin] if margin else whole
 
 
 def _name_case(picture: np.ndarray, kernel: np.ndarray) -> str:
@@ -97,23 +92,19 @@ def slide_same(answer: Any) -> str:
         right,
         [*cases, (draw.integers(0, 9, (5, 6)), kernel)],
         "Same size, same numbers as padding=“same” in Keras: the frame of zeros does it.",
-        {
+        lambda picture, kernel: {
             f"{border} You repeat the outermost pixels around the picture. Put zeros there.": (
-                _framed("edge")
+                _framed(picture, kernel, "edge")
             ),
             f"{border} You mirror the picture beyond its border. Put zeros there.": (
-                _framed("reflect")
+                _framed(picture, kernel, "reflect")
             ),
             f"{border} Your picture goes on at the other side. Put zeros around it.": (
-                _framed("wrap")
+                _framed(picture, kernel, "wrap")
             ),
             "You give the kernel half a turn first. That is what mathematics calls a convolution;"
-            " lay the kernel over the picture as it is.": (
-                lambda picture, kernel: right(picture, kernel[::-1, ::-1])
-            ),
-            "Rows and columns of the kernel are exchanged.": (
-                lambda picture, kernel: right(picture, kernel.T)
-            ),
+            " lay the kernel over the picture as it is.": right(picture, kernel[::-1, ::-1]),
+            "Rows and columns of the kernel are exchanged.": right(picture, kernel.T),
         },
         _why_numbers,
         shape=_why_shape,

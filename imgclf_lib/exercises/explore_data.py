@@ -31,19 +31,21 @@ def largest_share(answer: Any, source: ImageData) -> str:
         used.loc[used["split"] == "train", "label"].value_counts(),
         share_of_largest(source),
     )
+    most, least, count = sizes.max(), sizes.min(), sizes.sum()
     return judge_number(
         answer,
         right,
-        f"{sizes.max():,} of {sizes.sum():,} training images: {right:.3f}. A classifier that always"
-        " names this class is right about as often, and has learned nothing.",
+        f"{most:,} of {count:,} training images: {right:.3f}. A classifier that always names this"
+        " class is right about as often, and has learned nothing.",
         {
-            "That is the number of its images. Divide it by all training images.": sizes.max(),
-            "You have divided by the images of all splits. Count training images only.": sizes.max()
-            / len(used),
-            "That compares the largest class with the smallest. Divide by all of them.": sizes.max()
-            / sizes.min(),
-            "That is the share of the smallest class. The largest one is wanted.": sizes.min()
-            / sizes.sum(),
+            "That is the number of its images. Divide it by all training images.": most,
+            "You have divided by the images of all splits. Count training images only.": (
+                most / len(used)
+            ),
+            "That compares the largest class with the smallest. Divide by all of them.": (
+                most / least
+            ),
+            "That is the share of the smallest class. The largest one is wanted.": least / count,
             "That is the share of all the other classes together.": 1 - right,
         },
         "The training images of the largest class, divided by all training images.",
@@ -62,8 +64,21 @@ def write_distances():
     return distances
 
 
-def _signed(images: np.ndarray, image: np.ndarray) -> np.ndarray:
-    return (images.astype(float) - image).sum((1, 2, 3))
+def _name_distances(images: np.ndarray, image: np.ndarray) -> dict[str, Any]:
+    pixels, exact, wrapped = (1, 2, 3), images.astype(float) - image, images - image
+    squares, signed = (exact**2).sum(pixels), exact.sum(pixels)
+    return {
+        "Nearly: these are the squared distances. Take the root.": squares,
+        "You took the mean of the squares. Sum them.": np.sqrt(squares / image.size),
+        "You summed the differences without squaring them first.": np.abs(exact).sum(pixels),
+        "Differences of both signs cancel. Square before you sum.": [signed, np.abs(signed)],
+        "Mind uint8: 3 - 5 is 254 there, and 20 * 20 is 144. Make the images floats before you"
+        " subtract, for example with images.astype(float).": [
+            np.sqrt((wrapped.astype(float) ** 2).sum(pixels)),
+            np.sqrt((wrapped**2).sum(pixels)),
+            (wrapped**2).sum(pixels),
+        ],
+    }
 
 
 @question(
@@ -79,37 +94,17 @@ def _signed(images: np.ndarray, image: np.ndarray) -> np.ndarray:
     " the pixels.",
 )
 def distances(answer: Any) -> str:
-    generator, right, pixels = np.random.default_rng(0), write_distances(), (1, 2, 3)
+    generator = np.random.default_rng(0)
     cases = [
         tuple(generator.integers(0, 256, each, "uint8") for each in (shape, shape[1:]))
         for shape in ((5, 4, 6, 3), (3, 7, 2, 1))
     ]
     return judge_function(
         answer,
-        right,
+        write_distances(),
         cases,
         "One number for each image, 0 only for an equal one. This is how images are ranked.",
-        {
-            "Nearly: these are the squared distances. Take the root.": lambda *two: (
-                right(*two) ** 2
-            ),
-            "You took the mean of the squares. Sum them.": (
-                lambda images, image: right(images, image) / np.sqrt(image.size)
-            ),
-            "You summed the differences without squaring them first.": (
-                lambda images, image: np.abs(images.astype(float) - image).sum(pixels)
-            ),
-            "Differences of both signs cancel. Square before you sum.": [
-                _signed,
-                lambda *two: np.abs(_signed(*two)),
-            ],
-            "Mind uint8: 3 - 5 is 254 there, and 20 * 20 is 144. Make the images floats before you"
-            " subtract, for example with images.astype(float).": [
-                lambda images, image: right(images - image, 0),
-                lambda images, image: np.sqrt(((images - image) ** 2).sum(pixels)),
-                lambda images, image: ((images - image) ** 2).sum(pixels),
-            ],
-        },
+        _name_distances,
         "One number for each image, but not its distance: subtract, square, sum over all pixels and"
         " channels of one image, take the root.",
         shape=lambda found, right, images, image: (

@@ -35,21 +35,15 @@ def work(answer: Any) -> str:
         [(7, 5, 3, 11, 2), (14, 14, 32, 64, 3), (28, 28, 1, 8, 5)],
         "Height and width both count: with half of each, the same layer costs a quarter. That is"
         " why pooling early is worth so much.",
-        {
+        lambda h, w, c, f, k: {
             "That is the number of weights. Each of them is used at every place of the image.": (
-                lambda h, w, c, f, k: c * f * k * k
+                f * c * k**2
             ),
-            "The window has kernel × kernel pixels: multiply by kernel twice.": (
-                lambda h, w, c, f, k: h * w * c * f * k
-            ),
-            "Each window reaches through all input channels: multiply by them.": (
-                lambda h, w, c, f, k: h * w * f * k * k
-            ),
-            "There is one value for every filter: multiply by their number.": (
-                lambda h, w, c, f, k: h * w * c * k * k
-            ),
+            "The window has kernel × kernel pixels: multiply by kernel twice.": h * w * f * c * k,
+            "Each window reaches through all input channels: multiply by them.": h * w * f * k**2,
+            "There is one value for every filter: multiply by their number.": h * w * c * k**2,
             "A multiply-add is one step here: do not count the addition again.": (
-                lambda h, w, c, f, k: 2 * h * w * c * f * k * k
+                2 * h * w * f * c * k**2
             ),
         },
         lambda found, right, h, w, c, f, k: (
@@ -114,24 +108,25 @@ def _why_rate(found: np.ndarray, right: np.ndarray, steps: int, peak: float) -> 
     " peak: the line ends there, and the cosine begins there.",
 )
 def rate(answer: Any) -> str:
+    right = _at_places(write_rate())
     return judge_function(
         _at_places(answer),
-        _at_places(write_rate()),
+        right,
         [(100, 0.5), (200, 1.0)],
         "Slow while the weights are raw, fast in the middle, and fine at the end.",
-        {
-            "You begin at 0. Begin at peak / 25.": lambda steps, peak: _up(peak * RISEN),
+        lambda steps, peak: {
+            "You begin at 0. Begin at peak / 25.": _up(peak * RISEN),
             "Your way down is a straight line. It should be half a cosine.": (
-                lambda steps, peak: _down(peak * (1 - FALLEN))
+                _down(peak * (1 - FALLEN))
             ),
             "That is a quarter of a cosine. Half of one goes from 1 to -1: add 1, and halve.": (
-                lambda steps, peak: _down(peak * np.cos(math.pi * FALLEN / 2))
+                _down(peak * np.cos(math.pi * FALLEN / 2))
             ),
             "The way up is right. Look at the way down, which starts after 30 %.": (
-                lambda steps, peak: _up(_at_places(write_rate())(steps, peak))
+                _up(right(steps, peak))
             ),
             "The way down is right. Look at the first 30 %: a line up to the peak.": (
-                lambda steps, peak: _down(_at_places(write_rate())(steps, peak))
+                _down(right(steps, peak))
             ),
         },
         _why_rate,
@@ -180,18 +175,17 @@ def even(answer: Any) -> str:
         write_even(),
         [(np.random.default_rng(0).normal(size=(6, 4)) @ np.diag([8.0, 2.0, 0.5, 0.1]),)],
         "The directions of the step stay, and each of them counts alike.",
-        {
-            "That is the step itself: its lengths are still in it.": lambda step: step,
+        lambda step: {
+            "That is the step itself: its lengths are still in it.": step,
             "You divided by the largest length. The others are still shorter than 1.": (
-                lambda step: step / np.linalg.norm(step, 2)
+                step / np.linalg.norm(step, 2)
             ),
             "You divided by the length of the whole matrix. The directions still differ.": (
-                lambda step: step / np.linalg.norm(step)
+                step / np.linalg.norm(step)
             ),
-            "svd gives the right side turned already: do not transpose it again.": _turned,
-            "That is the sign of each number. The directions of the whole matrix are meant.": (
-                np.sign
-            ),
+            "svd gives the right side turned already: do not transpose it again.": _turned(step),
+            "That is the sign of each number."
+            " The directions of the whole matrix are meant.": np.sign(step),
         },
         _why_uneven,
         shape=lambda found, right, step: (
@@ -225,17 +219,18 @@ def _in_epochs(mirror: Any) -> Callable[..., list[np.ndarray]]:
     " remainder of a division by 2 says whether a number is odd.",
 )
 def mirror(answer: Any) -> str:
+    right = _in_epochs(write_mirror())
     return judge_function(
         _in_epochs(answer),
-        _in_epochs(write_mirror()),
+        right,
         [(np.array([0, 1, 1, 0, 1]),)],
         "Two epochs show every image both ways: nothing is left to luck.",
-        {
-            "That is the same in every epoch. The epoch must turn it round.": (
-                lambda first: [first] * 4
+        lambda first: {
+            "That is the same in every epoch. The epoch must turn it round.": np.tile(
+                first, (4, 1)
             ),
             "Exactly the wrong way round: in epoch 0 the answer is first itself.": (
-                lambda first: [(first + epoch) % 2 == 0 for epoch in range(4)]
+                1 - array(right(first))
             ),
         },
         lambda found, *_: (

@@ -1,6 +1,5 @@
 """The exercises of notebook 02: scaling, statistics without a leak, a shift, an honest split."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,36 +67,36 @@ def _scaled(images: Any, source: Any, axes: Any = (0, 1, 2), power: int = 1) -> 
     return (images - source.mean(axes, keepdims=True)) / np.where(spread, spread, 1)
 
 
-# Mistakes that are seen in the training images, whatever became of the validation images.
-_TRAINING_MISTAKES = {
-    "Training is right. Use its mean and deviation for validation, too.": (
-        lambda train, both: _scaled(train, train)
-    ),
-    "The validation images have helped to find mean and deviation: that is a leak. Ask the training"
-    " images only.": _scaled,
-    "One mean for all channels. Each channel has its own: take the mean over the axes 0, 1 and"
-    " 2.": lambda train, both: _scaled(train, train, None),
-    "One mean for each pixel. Wanted is one for each channel: take the mean over the axes 0, 1 and"
-    " 2.": lambda train, both: _scaled(train, train, 0),
-    "Each image has got its own mean in each channel. Take it over all training images: the axes 0,"
-    " 1 and 2.": lambda train, both: _scaled(train, train, (1, 2)),
-    "Each image has got its own mean. Take it over all training images: the axes 0, 1 and"
-    " 2.": lambda train, both: _scaled(train, train, (1, 2, 3)),
-    "You have divided by the variance. Its root is the standard deviation.": (
-        lambda train, both: _scaled(train, train, power=2)
-    ),
-    "The mean is subtracted. Now divide by the standard deviation.": (
-        lambda train, both: _scaled(train, train, power=0)
-    ),
-    "Subtract the mean before you divide.": lambda train, both: train / train.std((0, 1, 2)),
-    "That is unit. Subtract the mean and divide by the deviation instead.": (
-        lambda train, both: train / 255
-    ),
-}
-
-
-def _in_training(wrong: Any) -> Callable[..., list[np.ndarray]]:
-    return lambda train, val: [wrong(train, np.concatenate([train, val])), val * np.nan]
+def _name_standards(training: np.ndarray, validation: np.ndarray) -> dict[str, Any]:
+    wrong = {  # as seen in the training images, whatever became of the validation images
+        "Training is right. Use its mean and deviation for validation, too.": (
+            _scaled(training, training)
+        ),
+        "The validation images have helped to find mean and deviation: that is a leak. Ask the"
+        " training images only.": _scaled(training, np.concatenate([training, validation])),
+        "One mean for all channels. Each channel has its own: take the mean over the axes 0, 1 and"
+        " 2.": _scaled(training, training, None),
+        "One mean for each pixel. Wanted is one for each channel: take the mean over the axes 0, 1"
+        " and 2.": _scaled(training, training, 0),
+        "Each image has got its own mean in each channel. Take it over all training images: the"
+        " axes 0, 1 and 2.": _scaled(training, training, (1, 2)),
+        "Each image has got its own mean. Take it over all training images: the axes 0, 1 and"
+        " 2.": _scaled(training, training, (1, 2, 3)),
+        "You have divided by the variance. Its root is the standard deviation.": (
+            _scaled(training, training, power=2)
+        ),
+        "The mean is subtracted. Now divide by the standard deviation.": (
+            _scaled(training, training, power=0)
+        ),
+        "Subtract the mean before you divide.": training / training.std((0, 1, 2)),
+        "That is unit. Subtract the mean and divide by the deviation instead.": training / 255,
+    }
+    own = _scaled(training, training), _scaled(validation, validation)
+    return {
+        "You have used the statistics of the validation images for themselves. Then their"
+        " difference to training is wiped out. Use those of the training images for both.": own,
+        **{message: (scaled, validation * np.nan) for message, scaled in wrong.items()},
+    }
 
 
 def _read_two(found: Any) -> np.ndarray:
@@ -146,13 +145,7 @@ def standardise(answer: Any) -> str:
         [(images[:40], images[40:])],
         "Training has mean 0 and deviation 1 in each channel. Validation has not, and need not: it"
         " is measured with the same ruler.",
-        {
-            "You have used the statistics of the validation images for themselves. Then their"
-            " difference to training is wiped out. Use those of the training images for both.": (
-                lambda *both: [_scaled(each, each) for each in both]
-            ),
-            **{said: _in_training(wrong) for said, wrong in _TRAINING_MISTAKES.items()},
-        },
+        _name_standards,
         _why_not_standard,
         changed="Your function changes the images that it is given. Work on a copy.",
         read=_read_two,
@@ -192,28 +185,28 @@ def write_shift():
 def shift(answer: Any) -> str:
     images, moved = np.random.default_rng(0).integers(1, 256, (3, 5, 7, 3), "uint8"), write_shift()
 
-    def hole(images: np.ndarray, right: int) -> np.ndarray:
-        return np.where(np.arange(7)[:, np.newaxis] < right, np.nan, moved(images, right))
+    def mistakes(images: np.ndarray, right: int) -> dict[str, Any]:
+        standing, mirrored = images.swapaxes(1, 2), images[:, :, ::-1]
+        return {
+            "Nothing has moved.": images,
+            "What leaves on the right comes back on the left: np.roll does that. Fill the first"
+            " columns with 0.": np.roll(images, right, 2),
+            "The images moved down. Axis 1 is the height; the width is axis 2.": [
+                moved(standing, right).swapaxes(1, 2),
+                np.roll(images, right, 1),
+            ],
+            "The images moved to the left.": [
+                moved(mirrored, right)[:, :, ::-1],
+                np.roll(images, -right, 2),
+            ],
+            "Axis 0 counts the images and axis 3 the channels. The width is axis 2.": [
+                np.roll(images, right, axis) for axis in (0, 3, None)
+            ],
+            "The images have moved as they should, but the gap is not filled with 0.": np.where(
+                np.arange(7)[:, np.newaxis] < right, np.nan, moved(images, right)
+            ),
+        }
 
-    mistakes = {
-        "Nothing has moved.": lambda images, right: images,
-        "What leaves on the right comes back on the left: np.roll does that. Fill the first columns"
-        " with 0.": lambda images, right: np.roll(images, right, 2),
-        "The images moved down. Axis 1 is the height; the width is axis 2.": [
-            lambda images, right: moved(images.swapaxes(1, 2), right).swapaxes(1, 2),
-            lambda images, right: np.roll(images, right, 1),
-        ],
-        "The images moved to the left.": [
-            lambda images, right: moved(images[:, :, ::-1], right)[:, :, ::-1],
-            lambda images, right: np.roll(images, -right, 2),
-        ],
-        "Axis 0 counts the images and axis 3 the channels. The width is axis 2.": [
-            lambda images, right: np.roll(images, right, 0),
-            lambda images, right: np.roll(images, right, 3),
-            lambda images, right: np.roll(images, right),
-        ],
-        "The images have moved as they should, but the gap is not filled with 0.": hole,
-    }
     for right, named, otherwise in (
         (2, mistakes, ""),
         (1, mistakes, ""),

@@ -45,25 +45,31 @@ def _pick(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return values[np.arange(len(labels)), labels]
 
 
-def _of_true(mistake: Any) -> Any:
-    return lambda scores, labels: mistake(_pick(_chances(scores), labels))
-
-
-# Mistakes that begin with the probabilities of the true classes.
-_TRUE_MISTAKES = {
-    "The sign: logarithms of probabilities are negative, and a loss is not.": (
-        lambda p: np.log(p).mean()
-    ),
-    "That is the sum over the images. Return the average.": lambda p: -np.log(p).sum(),
-    "That is the logarithm to base 2. The natural one is np.log.": lambda p: -np.log2(p).mean(),
-    "That is the logarithm to base 10. The natural one is np.log.": lambda p: -np.log10(p).mean(),
-    "That is the average probability. Its logarithm is missing.": np.mean,
-    "That is minus the average probability. Its logarithm is missing.": lambda p: -p.mean(),
-    "One minus the probability is no cross-entropy. Take minus its logarithm.": (
-        lambda p: 1 - p.mean()
-    ),
-    "First the logarithm of each image, then the average.": lambda p: -np.log(p.mean()),
-}
+def _name_losses(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    chances, across = _chances(scores), _chances(scores, axis=0)
+    p, logs = _pick(chances, labels), -np.log(_pick(chances, labels))
+    return {
+        "That is the loss of each image. Return one number: their average.": [logs, logs[:, None]],
+        "The sign: logarithms of probabilities are negative, and a loss is not.": -logs.mean(),
+        "That is the sum over the images. Return the average.": logs.sum(),
+        "That is the logarithm to base 2. The natural one is np.log.": logs.mean() / math.log(2),
+        "That is the logarithm to base 10. The natural one is np.log.": logs.mean() / math.log(10),
+        "Your softmax adds up over the images. The probabilities of one image must add up to 1: sum"
+        " along axis 1.": -np.log(_pick(across, labels)).mean(),
+        "You average over all classes. Only the probability of the true class counts.": (
+            -np.log(chances).mean()
+        ),
+        "You take the most probable class. Take the true one, which `labels` names.": (
+            -np.log(chances.max(1)).mean()
+        ),
+        "That is the average probability. Its logarithm is missing.": p.mean(),
+        "That is minus the average probability. Its logarithm is missing.": -p.mean(),
+        "One minus the probability is no cross-entropy. Take minus its logarithm.": 1 - p.mean(),
+        "First the logarithm of each image, then the average.": -np.log(p.mean()),
+        "These are the raw scores. Softmax makes them probabilities first.": (
+            -_pick(scores, labels).mean()
+        ),
+    }
 
 
 def _why_loss(found: np.ndarray, wanted: np.ndarray, scores: np.ndarray, labels: Any) -> str:
@@ -107,26 +113,7 @@ def cross_entropy(answer: Any) -> str:
         write_cross_entropy(),
         [(scores, labels), (one, np.array([1])), (many, np.arange(6)), (scores + 1000, labels)],
         "The average, the logarithm, the true class, and no overflow",
-        {
-            "That is the loss of each image. Return one number: their average.": [
-                _of_true(lambda p: -np.log(p)),
-                _of_true(lambda p: -np.log(p)[:, np.newaxis]),
-            ],
-            **{message: _of_true(wrong) for message, wrong in _TRUE_MISTAKES.items()},
-            "Your softmax adds up over the images. The probabilities of one image must add up to 1:"
-            " sum along axis 1.": (
-                lambda scores, labels: -np.log(_pick(_chances(scores, 0), labels)).mean()
-            ),
-            "You average over all classes. Only the probability of the true class counts.": (
-                lambda scores, labels: -np.log(_chances(scores)).mean()
-            ),
-            "You take the most probable class. Take the true one, which `labels` names.": (
-                lambda scores, labels: -np.log(_chances(scores).max(1)).mean()
-            ),
-            "These are the raw scores. Softmax makes them probabilities first.": (
-                lambda scores, labels: -_pick(scores, labels).mean()
-            ),
-        },
+        _name_losses,
         _why_loss,
         changed="Your function changes `scores` itself. Make a new array instead.",
         relative=1e-3,
@@ -174,20 +161,16 @@ def descend(answer: Any) -> str:
         walk,
         [(slope, 5.0, 0.1, 3)],
         "",
-        {  # f is the slope, x the start, r the rate, n the number of steps
-            "It climbs. The slope points uphill: subtract it.": lambda f, x, r, n: walk(
-                f, x, -r, n
-            ),
+        lambda slope, start, rate, steps: {
+            "It climbs. The slope points uphill: subtract it.": walk(slope, start, -rate, steps),
             "It uses the slope of the start for every step. Ask for the slope again at each new"
-            " place.": lambda f, x, r, n: x - n * r * f(x),
-            "It takes one step, whatever `steps` says.": lambda f, x, r, n: walk(f, x, r, 1),
-            "It takes one step too few.": lambda f, x, r, n: walk(f, x, r, n - 1),
-            "It takes one step too many.": lambda f, x, r, n: walk(f, x, r, n + 1),
-            "It leaves the rate out. A step is rate times slope.": (
-                lambda f, x, r, n: walk(f, x, 1, n)
-            ),
-            "It stays at the start. Keep the new place after each step.": lambda f, x, r, n: x,
-            "It goes down by the rate. A step is rate times slope.": lambda f, x, r, n: x - n * r,
+            " place.": start - steps * rate * slope(start),
+            "It takes one step, whatever `steps` says.": walk(slope, start, rate, 1),
+            "It takes one step too few.": walk(slope, start, rate, steps - 1),
+            "It takes one step too many.": walk(slope, start, rate, steps + 1),
+            "It leaves the rate out. A step is rate times slope.": walk(slope, start, 1, steps),
+            "It stays at the start. Keep the new place after each step.": start,
+            "It goes down by the rate. A step is rate times slope.": start - steps * rate,
         },
         lambda found, *_: (
             "On the hill place², whose slope is 2 * place, three steps with rate 0.1 lead from 5 to"
