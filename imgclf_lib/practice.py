@@ -112,7 +112,7 @@ def _encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 def _cut(image: Image.Image) -> bytes:
     whole = _encoded(image, "JPEG")
-    return whole[: len(whole) // 2]
+    return whole[: len(whole) * 9 // 10]
 
 
 def _flipped(image: Image.Image) -> bytes:
@@ -139,7 +139,7 @@ def _bomb(image: Image.Image) -> bytes:
 # Name of the file, the expected problem, and its content, which may be made of a good image.
 _FAULTS: tuple[tuple[str, str, bytes | Callable[[Image.Image], bytes]], ...] = (
     ("no bytes.jpg", "empty", b""),
-    ("JPEG cut at 50%.jpg", "damaged", _cut),
+    ("JPEG cut short.jpg", "damaged", _cut),
     ("PNG with damaged pixels.png", "damaged", _flipped),
     ("bomb in the header.png", "too large", _bomb),
     ("HTML page.png", "not an image", b"<!DOCTYPE html>\n<html>404 Not Found</html>\n"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from imgclf_lib.audit import audit
+from imgclf_lib.catalog import PROBLEMS
 from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -34,6 +35,12 @@ def test_every_file_comes_out_as_planned(made, found):
     table = found.table.set_index("path")
     assert set(table.index) == set(planted["path"])
     assert table["problem"].reindex(planted["path"]).tolist() == planted["problem"].tolist()
+
+
+def test_each_reason_why_a_file_is_not_used_is_there(made):
+    _, planted = made
+    about_lists = {"excluded", "repeated", "missing", "unsafe"}
+    assert set(PROBLEMS) - about_lists == set(planted["problem"]) - {""}
 
 
 def test_copies_leak(made, found):
