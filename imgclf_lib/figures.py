@@ -80,7 +80,7 @@ def plain(text: object, longest: int = 40) -> str:
         The text without Matplotlib's mark-up.
     """
     lines = str(text).replace("\r", " ").split("\n")
-    short = "\n".join(_cut(_readable(line), longest) for line in lines).replace("$", r"\$")
+    short = "\n".join(cut(_readable(line), longest) for line in lines).replace("$", r"\$")
     return f"{NOTHING}{short}" if short.startswith("_") else short  # else no legend shows it
 
 
@@ -96,12 +96,12 @@ def short_names(names: Iterable[object], longest: int = 40) -> list[str]:
     """
     given = [str(name) for name in names]
     lines = {name: " ".join(_readable(name.replace("\n", " ")).split()) for name in given}
-    short = {name: _cut(line, longest) for name, line in lines.items()}
+    short = {name: cut(line, longest) for name, line in lines.items()}
     for name in _alike(short):
-        short[name] = _cut(lines[name], longest, keep_end=True)
+        short[name] = cut(lines[name], longest, keep_end=True)
     for number, name in enumerate(_alike(short), 1):
         mark = f" ({number})"
-        short[name] = _cut(lines[name], longest - len(mark)) + mark
+        short[name] = cut(lines[name], longest - len(mark)) + mark
     return [short[name] for name in given]
 
 
@@ -210,7 +210,7 @@ def _alike(short: dict[str, str]) -> list[str]:
     return [name for name, look in looks.items() if often[look] > 1]
 
 
-def _cut(text: str, longest: int, keep_end: bool = False) -> str:
+def cut(text: str, longest: int, keep_end: bool = False) -> str:
     """One line, shortened to so many columns; letters of East Asia take two, marks none."""
     if _width(text) <= longest:
         return text

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from imgclf_lib import evaluation_plots, figures, plots, training_plots
-from imgclf_lib.figures import _cut, _fit_text, _readable, new_figure, plain, png, short_names
+from imgclf_lib.figures import cut, _fit_text, _readable, new_figure, plain, png, short_names
 
 NAMES = (
     *("猫", "ねこ", "고양이", "кошка", "γάτα", "قطة", "חתול", "बिल्ली", "แมว", "கீற்று"),
@@ -272,12 +272,12 @@ def test_short_names() -> None:
 
 
 def test_cut_counts_columns() -> None:
-    assert _cut("abcdef", 6) == "abcdef"
-    assert _cut("abcdefg", 6) == "abcde…"
-    assert _cut("abcdefg", 6, keep_end=True) == "abc…fg"
-    assert _cut("ねこねこ", 8) == "ねこねこ"
-    assert _cut("ねこねこ", 7) == "ねこね…"
-    assert _cut("e\u0301" * 6, 6) == "e\u0301" * 6
+    assert cut("abcdef", 6) == "abcdef"
+    assert cut("abcdefg", 6) == "abcde…"
+    assert cut("abcdefg", 6, keep_end=True) == "abc…fg"
+    assert cut("ねこねこ", 8) == "ねこねこ"
+    assert cut("ねこねこ", 7) == "ねこね…"
+    assert cut("e\u0301" * 6, 6) == "e\u0301" * 6
 
 
 def test_a_name_with_an_underscore_has_its_line_in_the_legend() -> None:

@@ -23,7 +23,7 @@ from imgclf_lib.runs import Run, run_folder
 from imgclf_lib.search import (
     FEWEST_TRIALS,
     best_trial,
-    knob_effects,
+    importance,
     propose,
     search,
     trial_table,
@@ -416,7 +416,7 @@ class Tuner(Frame):
             against_knobs(table, self._knobs, "Every trial against every knob (star: the best)"),
             f"Validation accuracy of {len(table)} trials; {reached}.",
         )
-        effects, title = knob_effects(table), "Which knob mattered?"
+        effects, title = importance(table), "Which knob mattered?"
         if effects.empty:
             title += f" {FEWEST_TRIALS} trials and more can tell"
             effects = pd.DataFrame(0.0, self._knobs, ["share", "by_luck"])
