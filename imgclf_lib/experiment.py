@@ -14,14 +14,21 @@ from typing import Any, Literal, Self
 from imgclf_lib.errors import InputError
 
 RENAMED = {"erase": "random_erasing", "averaging": "ema"}  # fields: the first name, and today's
-LOGARITHMIC = ("learning_rate", "weight_decay")  # from 0.001 to 0.01 is as far as from 0.01 to 0.1
-POWERS = ("batch_size",)  # powers of two
+# How far apart two values of a field are: by their difference; by their ratio (from 0.001 to 0.01
+# is as far as from 0.01 to 0.1); or by their ratio, and powers of two are enough.
+Scale = Literal["linear", "log", "powers"]
 
 
-def _field(default: Any, help: str, minimum: float | None = None, maximum: float | None = None):
-    """A dataclass field that carries its help text and its allowed range."""
+def _field(
+    default: Any,
+    help: str,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    scale: Scale = "linear",
+):
+    """A dataclass field that carries its help text, its allowed range, and its scale."""
     span = "" if minimum is None else f"; {minimum:g} to {maximum:g}"
-    facts = {"help": help + span, "minimum": minimum, "maximum": maximum}
+    facts = {"help": help + span, "minimum": minimum, "maximum": maximum, "scale": scale}
     return field(default=default, metadata=facts)
 
 
@@ -30,7 +37,9 @@ class Experiment:
     # Data
     data: str = _field("fashion_mnist", "known data set, or a folder of images")
     limit: int = _field(0, "use at most this many training images; 0 uses all", 0, 10_000_000)
-    image_size: int = _field(0, "height and width in pixels; 0 chooses from the data", 0, 1024)
+    image_size: int = _field(
+        0, "height and width in pixels; 0 chooses from the data", 0, 1024, "powers"
+    )
     color: Literal["auto", "grey", "color"] = _field(
         "auto", "colour channels: grey has 1, color has 3, auto looks at the images"
     )
@@ -98,14 +107,18 @@ class Experiment:
     )
     backbone_weights: str = _field("imagenet", "imagenet, random, or a file of weights")
     fine_tune_epochs: int = _field(0, "further epochs in which the backbone learns too", 0, 10_000)
-    fine_tune_learning_rate: float = _field(1e-4, "learning rate of those epochs", 1e-7, 10.0)
+    fine_tune_learning_rate: float = _field(
+        1e-4, "learning rate of those epochs", 1e-7, 10.0, "log"
+    )
     # Training
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "muon"] = _field("adam", "optimiser")
-    learning_rate: float = _field(0.001, "learning rate, or the peak of the schedule", 1e-7, 10.0)
+    learning_rate: float = _field(
+        0.001, "learning rate, or the peak of the schedule", 1e-7, 10.0, "log"
+    )
     schedule: Literal["constant", "cosine", "one_cycle"] = _field(
         "constant", "how the learning rate changes: not, down, or up and then down"
     )
-    weight_decay: float = _field(0.0, "decoupled weight decay", 0.0, 1.0)
+    weight_decay: float = _field(0.0, "decoupled weight decay", 0.0, 1.0, scale="log")
     label_smoothing: float = _field(0.0, "share of each label spread over all classes", 0.0, 0.5)
     ema: float = _field(
         0.0,
@@ -120,7 +133,7 @@ class Experiment:
         "shuffle", "balanced shows every class equally often in an epoch, rare images repeatedly"
     )
     epochs: int = _field(5, "passes over the training images", 1, 10_000)
-    batch_size: int = _field(128, "images in one training step", 1, 65_536)
+    batch_size: int = _field(128, "images in one training step", 1, 65_536, scale="powers")
     early_stopping: int = _field(
         0, "stop after this many epochs without a better validation accuracy; 0 never", 0, 1000
     )
@@ -138,7 +151,7 @@ class Experiment:
     )
 
     def __post_init__(self) -> None:
-        kinds = _kinds()
+        kinds = field_types()
         for each in fields(self):
             object.__setattr__(self, each.name, _checked(each, kinds[each.name], self))
 
@@ -218,9 +231,21 @@ def in_words(value: Any) -> str:
 
 
 @functools.cache
-def _kinds() -> dict[str, Any]:
-    """The type of each field: looked up once, because that takes a millisecond."""
+def field_types() -> dict[str, Any]:
+    """The type of each field, by name; looked up once, because that takes a millisecond."""
     return typing.get_type_hints(Experiment)
+
+
+def scale_of(name: str) -> Scale:
+    """The scale of a field: ``linear``, ``log`` or ``powers`` of two.
+
+    Args:
+        name: A field of ``Experiment``.
+
+    Returns:
+        How sliders, searches and axes spread its values.
+    """
+    return Experiment.__dataclass_fields__[name].metadata["scale"]
 
 
 def _checked(each: dataclasses.Field, kind: Any, experiment: Experiment) -> Any:

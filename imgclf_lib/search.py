@@ -9,7 +9,6 @@ import math
 import shlex
 import threading
 import time
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -23,7 +22,7 @@ from scipy.stats import kruskal, permutation_test, qmc
 from imgclf_lib.backend import load_keras
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import ImgclfError, InputError
-from imgclf_lib.experiment import LOGARITHMIC, POWERS, Experiment, in_words
+from imgclf_lib.experiment import Experiment, field_types, in_words, scale_of
 from imgclf_lib.runs import Run, run_folder
 from imgclf_lib.sources import with_whole_paths
 from imgclf_lib.train import train
@@ -358,7 +357,7 @@ def importance(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check(base: Experiment, name: str, span: Any) -> None:
-    kind = typing.get_type_hints(Experiment).get(name)
+    kind = field_types().get(name)
     where = f"The range of {name!r} cannot be used"
     ranged = kind in (int, float) and not isinstance(span, list)
     if not span or (kind is not None and not ranged and not isinstance(span, list)):
@@ -370,26 +369,29 @@ def _check(base: Experiment, name: str, span: Any) -> None:
     if not ranged:
         return
     low, high = span
-    if low > high or (name in LOGARITHMIC and low <= 0):
-        least = "0 < low <= high" if name in LOGARITHMIC else "low <= high"
+    logarithmic = scale_of(name) == "log"
+    if low > high or (logarithmic and low <= 0):
+        least = "0 < low <= high" if logarithmic else "low <= high"
         raise InputError(where, allowed=f"(low, high) with {least}", received=span)
-    if name in POWERS and not _powers(low, high):
+    if scale_of(name) == "powers" and not _powers(low, high):
         raise InputError(where, allowed="a range that holds a power of two", received=span)
 
 
 def _powers(low: float, high: float) -> list[int]:
-    return [2**each for each in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)]
+    first, last = math.ceil(math.log2(max(low, 1))), math.floor(math.log2(max(high, 0.5)))
+    return [2**each for each in range(first, last + 1)]
 
 
 def _value(name: str, span: Sequence[Any], share: float) -> Any:
     """The value that lies at a share, 0 to 1, of the way through a range."""
-    choices = span if isinstance(span, list) else _powers(*span) if name in POWERS else []
+    scale = scale_of(name)
+    choices = span if isinstance(span, list) else _powers(*span) if scale == "powers" else []
     if choices:
         return choices[int(share * len(choices))]
     low, high = span
-    if typing.get_type_hints(Experiment)[name] is int:
+    if field_types()[name] is int:
         return int(low + math.floor(share * (high - low + 1)))
-    value = low * (high / low) ** share if name in LOGARITHMIC else low + share * (high - low)
+    value = low * (high / low) ** share if scale == "log" else low + share * (high - low)
     return min(max(float(f"{value:.3g}"), low), high)
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from imgclf_lib.experiment import LOGARITHMIC, POWERS, in_words
+from imgclf_lib.experiment import in_words, scale_of
 from imgclf_lib.figures import MARKERS, PALETTE, new_axes, new_figure, plain
 from imgclf_lib.plots import bars, lines
 
@@ -173,8 +173,8 @@ def _frame(axes: Axes, table: pd.DataFrame, name: str) -> None:
     values, accuracy = table[name], table["val_accuracy"].astype(float)
     if values.dtype.kind in "iuf":
         places = values.astype(float)
-        if name in (*LOGARITHMIC, *POWERS) and (places > 0).all() and len(places):
-            axes.set_xscale("log", base=2 if name in POWERS else 10)
+        if scale_of(name) != "linear" and (places > 0).all() and len(places):
+            axes.set_xscale("log", base=2 if scale_of(name) == "powers" else 10)
         axes.xaxis.set_major_formatter("{x:g}")
     else:
         written = values.map(in_words)

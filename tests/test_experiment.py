@@ -204,3 +204,12 @@ def test_type_hints_are_looked_up_once(monkeypatch):
     for epochs in range(1, 20):
         Experiment(epochs=epochs).replace(batch_size=32)
     assert len(asked) <= 1
+
+
+def test_fields_know_their_scale():
+    scales = {each.name: each.metadata["scale"] for each in fields(Experiment)}
+    assert set(scales.values()) == {"linear", "log", "powers"}
+    assert [scales[name] for name in ("learning_rate", "batch_size", "dropout")] == [
+        *("log", "powers", "linear")
+    ]
+    assert all(scale_of(name) == scale for name, scale in scales.items())

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from imgclf_lib import evaluation_plots, figures, plots, training_plots
-from imgclf_lib.figures import cut, _fit_text, _readable, new_figure, plain, png, short_names
+from imgclf_lib.figures import _fit_text, _readable, cut, new_figure, plain, png, short_names
 
 NAMES = (
     *("猫", "ねこ", "고양이", "кошка", "γάτα", "قطة", "חתול", "बिल्ली", "แมว", "கீற்று"),

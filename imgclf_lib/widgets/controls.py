@@ -9,8 +9,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from imgclf_lib.experiment import Experiment
-from imgclf_lib.search import LOGARITHMIC
+from imgclf_lib.experiment import Experiment, field_types, scale_of
 from imgclf_lib.widgets.base import look
 
 # What a slider offers where the whole allowed range would be of no use to a person.
@@ -27,7 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "limit": (100, 20_000),
     "seed": (0, 20),
 }
-POWERS = {"batch_size": range(3, 11), "image_size": range(4, 9)}  # offered as powers of two
+POWERS = {"batch_size": range(3, 11), "image_size": range(4, 9)}  # of two, as many as help
 SIZES = (4, 8, 16, 32, 64, 128, 256, 512)  # of one layer
 CHOICES: dict[str, set[tuple[int, ...]]] = {
     "filters": {(4, 8), (8, 16), (16, 32), (32, 64)},
@@ -44,17 +43,10 @@ def _label(name: str) -> str:
     return LABELS.get(name, name.replace("_", " "))
 
 
-def _scale(name: str) -> str:
-    """How the values of a field are spread: "powers" of two, "log" or "linear"."""
-    if name in POWERS:
-        return "powers"
-    return "log" if name in LOGARITHMIC else "linear"
-
-
 def _facts(name: str, value: Any) -> tuple[Any, str, float, float]:
     """The type of a field, its help, and the range of its control, widened to hold a value."""
     each = next(each for each in fields(Experiment) if each.name == name)
-    kind = typing.get_type_hints(Experiment)[name]
+    kind = field_types()[name]
     if not isinstance(value, int | float):
         return kind, each.metadata["help"], 0, 0
     low, high = RANGES.get(name, (each.metadata["minimum"], each.metadata["maximum"]))
@@ -76,10 +68,10 @@ def make_control(name: str, value: Any) -> ipywidgets.Widget:
     shared |= {"value": value, "continuous_update": False}
     if kind is str:
         return ipywidgets.Text(**shared)
-    if _scale(name) == "powers":
+    if scale_of(name) == "powers":
         options = sorted({2**power for power in POWERS[name]} | {value})
         return ipywidgets.SelectionSlider(options=options, **shared)
-    if _scale(name) == "log" and low > 0:
+    if scale_of(name) == "log" and low > 0:
         ends = {"min": math.floor(math.log10(low)), "max": math.ceil(math.log10(high))}
         return ipywidgets.FloatLogSlider(base=10, step=0.25, readout_format=".2g", **ends, **shared)
     if kind is int:
@@ -217,8 +209,8 @@ def _range_control(name: str, value: Any) -> ipywidgets.Widget:
         choices = typing.get_args(kind)
         return ipywidgets.SelectMultiple(options=choices, value=choices, rows=4, **shared)
     shared["continuous_update"] = False
-    if _scale(name) != "linear":
-        powers = _scale(name) == "powers"
+    if scale_of(name) != "linear":
+        powers = scale_of(name) == "powers"
         numbers = [2**power for power in POWERS[name]] if powers else ROUND
         steps = sorted({*numbers, value} - {0})
         factor = 4 if powers else 10

@@ -163,8 +163,9 @@ def test_the_small_network_of_the_solution(dataset, split_images):
 
 
 def test_the_solution_is_small_for_any_data():
-    from imgclf_lib.exercises.build_model import MOST_PARAMETERS
     from imgclf_lib.network_plan import plan_network
+
+    from imgclf_lib.exercises.build_model import MOST_PARAMETERS
 
     class Data:
         pass

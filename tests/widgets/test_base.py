@@ -7,12 +7,12 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
+from imgclf_lib.drawings import Manner, draw_strokes
+from imgclf_lib.result_plots import confusion_matrix
 from PIL import Image
 
-from imgclf_lib.drawings import Manner, draw_strokes
 from imgclf_lib.errors import InputError
 from imgclf_lib.plots import lines
-from imgclf_lib.result_plots import confusion_matrix
 from imgclf_lib.widgets.base import (
     MOST_BYTES,
     PATIENCE,

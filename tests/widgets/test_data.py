@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from imgclf_lib.augmentation import augment
+from imgclf_lib.explore import sort_images
 
 from hostile.defects import write_defects
 from imgclf_lib.audit import Audit, audit
-from imgclf_lib.augmentation import augment
 from imgclf_lib.catalog import COLUMNS
 from imgclf_lib.data import ImageData, load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.explore import sort_images
 from imgclf_lib.findings import FINDINGS, make_findings, sort_findings
 from imgclf_lib.fixes import read_fixes
 from imgclf_lib.widgets.data import (

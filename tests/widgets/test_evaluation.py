@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imgclf_lib.cell_plots import cell_images
 from PIL import Image
 
-from imgclf_lib.cell_plots import cell_images
 from imgclf_lib.cli import main
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.evaluate import Evaluation, evaluate, measure, prediction_table

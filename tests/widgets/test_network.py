@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from imgclf_lib.features import cached_features
 
 from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.features import cached_features
 from imgclf_lib.model import build_model, layer_table
 from imgclf_lib.widgets.network import SIGHTS, NetworkDesigner, TransferBench
 
