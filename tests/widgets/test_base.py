@@ -1,6 +1,7 @@
 """What all widgets share. That pages refuse large files and draw is tested in the browser."""
 
 import io
+import re
 import threading
 
 import ipywidgets
@@ -16,6 +17,7 @@ from imgclf_lib.plots import lines
 from imgclf_lib.widgets.base import (
     MOST_BYTES,
     PATIENCE,
+    STATIC,
     Frame,
     Heartbeat,
     Picture,
@@ -221,3 +223,12 @@ def test_the_files_are_read_without_a_thread_or_a_warning() -> None:
         assert kind._esm._background_thread is None
         kind()
     assert threading.active_count() == before
+
+
+def test_every_style_that_a_widget_names_exists() -> None:
+    styles = "".join(path.read_text("utf-8") for path in STATIC.glob("*.css"))
+    code = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.py"))
+    named = set(re.findall(r"imgclf-[a-z]+(?:-[a-z]+)*", code)) - {"imgclf-painter"}  # a thread
+    assert len(named) > 8
+    for name in (*named, "imgclf-fits", "imgclf-tight", "imgclf-too-big"):
+        assert f".{name} " in styles
