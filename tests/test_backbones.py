@@ -165,6 +165,23 @@ def test_weights_from_a_file(tmp_path, lite0):
         assert len(weights_key(chosen)) == 64
 
 
+def test_the_key_of_a_file_is_read_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    read = []
+    digest = backbones._digest
+    monkeypatch.setattr(backbones, "_digest", lambda *given: read.append(given) or digest(*given))
+    path = tmp_path / "w.weights.h5"
+    path.write_bytes(b"some")
+    chosen = Experiment(backbone="mobilenet", backbone_weights=str(path))
+    first = weights_key(chosen)
+    assert weights_key(chosen) == first == hashlib.sha256(b"some").hexdigest()
+    assert len(read) == 1
+    monkeypatch.chdir(tmp_path)
+    assert weights_key(chosen.replace(backbone_weights=path.name)) == first
+    path.write_bytes(b"else")
+    assert weights_key(chosen) == hashlib.sha256(b"else").hexdigest()
+    assert len(read) == 2
+
+
 def test_wrong_files_are_refused(tmp_path):
     chosen = Experiment(backbone="mobilenet", backbone_weights=str(tmp_path / "w.weights.h5"))
     with pytest.raises(InputError, match="no file of weights"):
