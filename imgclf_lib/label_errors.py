@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
-from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from imgclf_lib.baselines import principal_components
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -24,9 +24,6 @@ from imgclf_lib.splits import group_images
 
 FOLDS = 5
 MOST_ROWS = 60_000  # more are sampled
-COMPONENTS = 64  # principal components that stand for the pixels or features
-SAMPLE = 10_000  # rows from which the components are found
-PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however many there are
 FEWEST = 3  # groups of images of a class, below which nothing can be said about its labels
 SURE, DOUBT = 0.7, 0.05  # least probability of the suggested label, largest of the given one
 COLUMNS = ["row", "label", "suggested", "score"]
@@ -88,7 +85,7 @@ def find_label_errors(
         )
     rows = rows[np.isin(labels[rows], known)]
     given = np.searchsorted(known, labels[rows])
-    values = _components(inputs, rows, seed)
+    values = principal_components(inputs, rows, seed)(inputs, rows)
     probabilities = _calibrated(_out_of_fold(values, given, groups[rows], seed), given)
     predicted = probabilities.argmax(1)
     suspects = _suspects(probabilities, given)
@@ -112,22 +109,6 @@ def _suspects(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
     from cleanlab.filter import find_label_issues
 
     return find_label_issues(given, probabilities, filter_by="both", n_jobs=1)
-
-
-def _components(inputs: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
-    """Few numbers for each image: ``float32`` array of shape ``(len(rows), components)``."""
-    sample = np.sort(np.random.default_rng(seed).permutation(rows)[:SAMPLE])
-    flat = _flat(inputs, sample)
-    reduction = PCA(min(COMPONENTS, *flat.shape), svd_solver="randomized", random_state=seed)
-    reduction.fit(flat)
-    length = max(1, PIECE // max(1, flat.shape[1]))
-    pieces = [rows[start : start + length] for start in range(0, len(rows), length)]
-    return np.concatenate([reduction.transform(_flat(inputs, some)) for some in pieces])
-
-
-def _flat(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    values = inputs[rows].reshape(len(rows), -1).astype("float32")
-    return values / 255 if inputs.dtype == np.uint8 else values
 
 
 def _out_of_fold(

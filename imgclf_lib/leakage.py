@@ -4,15 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
+from imgclf_lib.baselines import principal_components
 from imgclf_lib.evaluate import accuracy_interval
 
-COMPONENTS = 64  # principal components that stand for the pixels
-SAMPLE = 10_000  # training images from which the components are found
 MOST_TRAIN = 60_000  # more training images are sampled; those of a leaked image may then be missing
-PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however many there are
 MOST_BYTES = 800_000_000  # of images that are held in memory
 
 
@@ -89,17 +86,12 @@ def _leakage_effect(
     if len(train_labels) == 1:
         right = held_labels == train_labels[0]
     elif len(held_labels) and len(train_labels):
-        generator = np.random.default_rng(seed)
-        rows = np.sort(generator.permutation(len(train_labels))[:MOST_TRAIN])
-        sample = np.sort(generator.permutation(rows)[:SAMPLE])
-        flat = _flat(train_images, sample)
-        components = min(COMPONENTS, *flat.shape)
-        reduction = PCA(components, svd_solver="randomized", random_state=seed).fit(flat)
-        known = np.concatenate([reduction.transform(each) for each in _pieces(train_images, rows)])
-        classifier = KNeighborsClassifier(1, algorithm="brute").fit(known, train_labels[rows])
-        asked = _pieces(held_images, np.arange(len(held_labels)))
-        answers = [classifier.predict(reduction.transform(each)) for each in asked]
-        right = np.concatenate(answers) == held_labels
+        rows = np.random.default_rng(seed).permutation(len(train_labels))[:MOST_TRAIN]
+        rows = np.sort(rows)
+        reduce = principal_components(train_images, rows, seed)
+        classifier = KNeighborsClassifier(1, algorithm="brute")
+        classifier.fit(reduce(train_images, rows), train_labels[rows])
+        right = classifier.predict(reduce(held_images)) == held_labels
     everyone, others, twins = (_score(some) for some in (right, right[~leaked], right[leaked]))
     scores = everyone[0], others[0], twins[0]
     return LeakageEffect(len(right), int(leaked.sum()), *scores, everyone[1], others[1], twins[1])
@@ -109,16 +101,6 @@ def _score(right: np.ndarray) -> tuple[float, tuple[float, float]]:
     if not len(right):
         return float("nan"), (float("nan"), float("nan"))
     return float(right.mean()), accuracy_interval(int(right.sum()), len(right))
-
-
-def _pieces(images: np.ndarray, rows: np.ndarray):
-    length = max(1, PIECE // max(1, int(np.prod(images.shape[1:]))))
-    for start in range(0, len(rows), length):
-        yield _flat(images, rows[start : start + length])
-
-
-def _flat(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return images[rows].reshape(len(rows), -1).astype("float32") / 255
 
 
 def _range(interval: tuple[float, float]) -> str:

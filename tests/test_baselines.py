@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from imgclf_lib.baselines import predict_linear, predict_most_frequent, predict_nearest
+from imgclf_lib.baselines import (
+    predict_linear,
+    predict_most_frequent,
+    predict_nearest,
+    principal_components,
+)
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.experiment import Experiment
 
@@ -22,6 +28,22 @@ def points() -> tuple[Split, np.ndarray, np.ndarray]:
     images = generator.normal(100, 30, (200, 6, 6, 1)) + 25 * labels.reshape(-1, 1, 1, 1)
     images = images.clip(0, 255).astype("uint8")
     return split_of(images[:150], labels[:150]), images[150:], labels[150:]
+
+
+@pytest.mark.parametrize("kind", ["images", "features"])
+def test_principal_components_are_those_of_sklearn_in_any_piece(kind):
+    pixels = load_digits().data
+    inputs = pixels.astype("uint8").reshape(-1, 8, 8, 1) if kind == "images" else pixels
+    flat = (pixels / 255 if kind == "images" else pixels).astype("float32")
+    rows = np.arange(5, 905)
+    wanted = PCA(64).fit(flat[rows]).transform(flat)
+    whole = principal_components(inputs, rows)(inputs)
+    wanted = wanted[:, : whole.shape[1]]
+    assert whole.shape[1] == 61, "three pixels of the digits never change"
+    np.testing.assert_allclose(np.abs(whole), np.abs(wanted), atol=1e-3 * np.abs(wanted).max())
+    pieces = principal_components(inputs, rows, piece=640)
+    np.testing.assert_allclose(pieces(inputs), whole, atol=1e-4 * np.abs(whole).max())
+    np.testing.assert_allclose(pieces(inputs, rows), whole[rows], atol=1e-4 * np.abs(whole).max())
 
 
 def test_most_frequent():

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imgclf_lib import leakage
 from imgclf_lib.evaluate import accuracy_interval
 from imgclf_lib.leakage import _leakage_effect, measure_leaks
 
@@ -19,9 +18,7 @@ def noise(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, generator.integers(0, 2, count)
 
 
-@pytest.mark.parametrize("piece", [100, 4_000_000])
-def test_twins_raise_the_score(piece, monkeypatch):
-    monkeypatch.setattr(leakage, "PIECE", piece)
+def test_twins_raise_the_score():
     images, labels = noise(600, 0)
     others, other_labels = noise(300, 1)
     held = np.concatenate([others, images[:200] ^ 1])
