@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.experiment import RENAMED, Experiment
+from imgclf_lib.experiment import RENAMED, Experiment, scale_of
 from imgclf_lib.presets import PRESETS, preset
 
 HINTS = typing.get_type_hints(Experiment)
