@@ -32,14 +32,16 @@ import pandas as pd
 import tyro
 
 SECONDS = 6
+
+
 QUESTION = ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 
 
 def measure(contender: str, data: str, seed: int, preset_name: str, epochs: int) -> dict:
     """One contender in this process."""
     backend, *changes = contender.split()
-    from imgclf_lib import batches
     from imgclf_lib.backend import load_keras
+    from imgclf_lib.training import batches
 
     keras = load_keras(backend)
     if "host" in changes:
@@ -47,12 +49,10 @@ def measure(contender: str, data: str, seed: int, preset_name: str, epochs: int)
     if "compiled" in changes:
         keras.Model.compile = partialmethod(keras.Model.compile, jit_compile=True)
     from imgclf_lib.data import load_data
-    from imgclf_lib.evaluate import evaluate
-    from imgclf_lib.fitting import compile_model
-    from imgclf_lib.model import build_model
-    from imgclf_lib.preprocess import pixel_statistics
-    from imgclf_lib.presets import preset
-    from imgclf_lib.train import train
+    from imgclf_lib.evaluation import evaluate
+    from imgclf_lib.experiment import preset
+    from imgclf_lib.network import build_model, pixel_statistics
+    from imgclf_lib.training import compile_model, train
 
     experiment = preset(preset_name).replace(data=data, seed=seed, backend=backend)
     if epochs:

@@ -25,12 +25,10 @@ IMAGES = 4_000
 
 def measure() -> dict[str, float]:
     """Images a second in the second epoch, by network."""
-    from imgclf_lib.batches import Batches, fit_batches
     from imgclf_lib.data import Split
-    from imgclf_lib.fitting import compile_model
-    from imgclf_lib.model import build_model
-    from imgclf_lib.preprocess import pixel_statistics
-    from imgclf_lib.presets import preset
+    from imgclf_lib.experiment import preset
+    from imgclf_lib.network import build_model, pixel_statistics
+    from imgclf_lib.training import Batches, compile_model, fit_batches
 
     generator, speeds = np.random.default_rng(0), {}
     networks = {

@@ -36,10 +36,14 @@ import tyro
 if TYPE_CHECKING:
     import keras
 
-    from imgclf_lib.batches import Batches
+    from imgclf_lib.training import Batches
 
 BATCH, SIDE, SECONDS = 256, 32, 12
+
+
 NAMES = ("ours", "torch")
+
+
 KINDS = ("ours float32", "ours bfloat16", "ours muon", "torch float32", "torch bfloat16")
 
 
@@ -63,9 +67,9 @@ def steps_a_second(step: Callable[[], object]) -> float:
 
 def random_batches(kind: str) -> "Batches":
     """What both contenders learn from: mirrored and shifted as ``fast`` does."""
-    from imgclf_lib.batches import Batches
     from imgclf_lib.data import Split
-    from imgclf_lib.presets import preset
+    from imgclf_lib.experiment import preset
+    from imgclf_lib.training import Batches
 
     experiment = preset("fast").replace(batch_size=BATCH, learning_rate=0.001)
     if kind != "ours muon":
@@ -77,9 +81,8 @@ def random_batches(kind: str) -> "Batches":
 
 def our_model(batches: "Batches") -> "keras.Model":
     """Our network, compiled for random images."""
-    from imgclf_lib.fitting import compile_model
-    from imgclf_lib.model import build_model
-    from imgclf_lib.preprocess import pixel_statistics
+    from imgclf_lib.network import build_model, pixel_statistics
+    from imgclf_lib.training import compile_model
 
     images, experiment = batches.split.images, batches.experiment
     model = build_model(experiment, images.shape[1:], 10, pixel_statistics(images[:500]))
@@ -89,7 +92,7 @@ def our_model(batches: "Batches") -> "keras.Model":
 
 def ours(kind: str) -> dict[str, float]:
     """Our network, trained by Keras through ``fit``."""
-    from imgclf_lib.batches import fit_batches
+    from imgclf_lib.training import fit_batches
 
     batches = random_batches(kind)
     model = our_model(batches)

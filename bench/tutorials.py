@@ -40,9 +40,9 @@ RESULTS = Path(__file__).parent / "results"
 def ours(data: str, seed: int, epochs: float) -> dict[str, float]:
     """``imgclf train --preset fast``."""
     from imgclf_lib.data import load_data
-    from imgclf_lib.evaluate import evaluate
-    from imgclf_lib.presets import preset
-    from imgclf_lib.train import train
+    from imgclf_lib.evaluation import evaluate
+    from imgclf_lib.experiment import preset
+    from imgclf_lib.training import train
 
     experiment = preset("fast").replace(data=data, seed=seed)
     if epochs < 1:

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from imgclf_lib.suite import course_notebooks
+from imgclf_lib.course import course_notebooks
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 

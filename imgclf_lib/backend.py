@@ -17,6 +17,8 @@ import numpy as np
 from imgclf_lib.errors import InputError
 
 BACKENDS = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}  # module: extra to install
+
+
 PROCESSOR = Path("/proc/cpuinfo")  # of Linux; elsewhere nothing is known
 
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from imgclf_lib.errors import ImgclfError, InputError
-from imgclf_lib.experiment import Experiment
-from imgclf_lib.presets import PRESETS, preset
+from imgclf_lib.experiment import PRESETS, Experiment, preset
 
 if TYPE_CHECKING:
     import tyro
@@ -36,7 +35,7 @@ def doctor(json: bool = False) -> int:
     Args:
         json: print the checks as JSON
     """
-    from imgclf_lib.doctor import examine
+    from imgclf_lib.course import examine
 
     checks = examine()
     if json:
@@ -86,9 +85,8 @@ def audit(
         json: print the findings as JSON
     """
     from imgclf_lib.audit import audit as audit_data
-    from imgclf_lib.audit import suggest_fixes
-    from imgclf_lib.audit_words import audit_json, audit_lines
-    from imgclf_lib.fixes import write_fixes
+    from imgclf_lib.audit import audit_json, audit_lines, suggest_fixes
+    from imgclf_lib.data import write_fixes
 
     experiment = Experiment(
         data=data,
@@ -139,7 +137,7 @@ def train(
         resume: continue an unfinished run
         json: print the figures as JSON
     """
-    from imgclf_lib.train import train as train_experiment
+    from imgclf_lib.training import train as train_experiment
 
     run = train_experiment(experiment, out, resume, progress="bar")
     if json:
@@ -181,10 +179,10 @@ def evaluate(
         split: which of its images
         json: print the figures as JSON
     """
-    from imgclf_lib.evaluate import calibration_table
-    from imgclf_lib.evaluate import evaluate as evaluate_run
-    from imgclf_lib.evaluation_plots import save_evaluation_figures
-    from imgclf_lib.runs import Run
+    from imgclf_lib.evaluation import calibration_table
+    from imgclf_lib.evaluation import evaluate as evaluate_run
+    from imgclf_lib.plots import save_evaluation_figures
+    from imgclf_lib.training import Run
 
     evaluation = evaluate_run(Run(run), data, split)
     metrics, images = evaluation.figures, evaluation.split
@@ -222,8 +220,8 @@ def predict(
         top: how many classes to name for each image
         json: print the predictions as JSON
     """
-    from imgclf_lib.predict import predict_files
-    from imgclf_lib.runs import Run
+    from imgclf_lib.evaluation import predict_files
+    from imgclf_lib.training import Run
 
     table, problems = predict_files(Run(run), images, top)
     if json:
@@ -278,8 +276,8 @@ def run(
     """
     import time
 
-    from imgclf_lib.paths import course_folder
-    from imgclf_lib.suite import run_notebooks
+    from imgclf_lib.course import run_notebooks
+    from imgclf_lib.storage import course_folder
 
     out = out or course_folder() / "runs" / time.strftime("%Y-%m-%d_%H-%M-%S")
     values = {name: _value(text) for name, text in parameters}
@@ -304,7 +302,7 @@ def lab(browser: bool = True, port: int = 8888) -> int:
         browser: open a web browser
         port: first port to try
     """
-    from imgclf_lib.doctor import open_lab
+    from imgclf_lib.course import open_lab
 
     return open_lab(browser, port)
 
@@ -333,8 +331,8 @@ def exercises(
         solutions: what becomes of the answers in them
         json: print the list as JSON
     """
-    from imgclf_lib.exercises.exercise import exercise_table, write_copies
-    from imgclf_lib.suite import find_notebooks
+    from imgclf_lib.course import find_notebooks
+    from imgclf_lib.course.exercises import exercise_table, write_copies
 
     paths = find_notebooks(notebooks)
     if out is not None:
@@ -374,9 +372,9 @@ def cache(
     """
     from datetime import datetime
 
-    from imgclf_lib.audit_words import printable
-    from imgclf_lib.cache_folders import clear_caches, list_caches
-    from imgclf_lib.paths import cache_folder
+    from imgclf_lib.audit import printable
+    from imgclf_lib.data import clear_caches, list_caches
+    from imgclf_lib.storage import cache_folder
 
     if clear:
         freed = clear_caches(names)

@@ -14,8 +14,7 @@ import pandas as pd
 import pytest
 
 from imgclf_lib.cli import COMMANDS, main
-from imgclf_lib.experiment import Experiment
-from imgclf_lib.presets import preset
+from imgclf_lib.experiment import Experiment, preset
 
 QUICK = ["--filters", "8", "--dense_units", "16", "--batch_size", "16", "--learning_rate", "0.01"]
 
@@ -45,8 +44,8 @@ def instead(monkeypatch: pytest.MonkeyPatch) -> dict:
         asked.update(parameters=parameters, cell_timeout=cell_timeout)
         return pd.DataFrame({"notebook": ["04_train"], "seconds": [float("nan")]})
 
-    monkeypatch.setattr("imgclf_lib.train.train", take)
-    monkeypatch.setattr("imgclf_lib.suite.run_notebooks", take_all)
+    monkeypatch.setattr("imgclf_lib.training.trainer.train", take)
+    monkeypatch.setattr("imgclf_lib.course.suite.run_notebooks", take_all)
     return asked
 
 
@@ -66,6 +65,8 @@ LIGHT = {
     "imgclf_lib",
     *(f"imgclf_lib.{name}" for name in ("cli", "errors", "experiment", "presets")),
 }
+
+
 LOADED = """
 import json, sys
 from imgclf_lib.cli import main

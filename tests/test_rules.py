@@ -1,4 +1,4 @@
-"""The rules of the house: directions of imports, pure imports, docstrings, sizes."""
+"""The rules of the library: walls between chapters, faces, pure imports, docstrings."""
 
 import ast
 import builtins
@@ -8,84 +8,49 @@ import json
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
 
-import papermill  # noqa: F401  papermill itself loads imgclf_lib.engine, so it must come first
+import papermill  # noqa: F401  papermill itself loads imgclf_lib.course.engine, so it must come first
 import pytest
 
 import imgclf_lib
-from imgclf_lib.exercises.exercise import Exercise
 
 FOLDER = Path(imgclf_lib.__file__).parent
-# An import may only point to a module that stands earlier: data flows downwards.
-ORDER = [
-    *(
-        "errors",
-        "paths",
-        "experiment",
-        "presets",
-        "backend",
-        "datasets",
-    ),
-    *("image_files", "pixels", "inspection", "drawings", "progress"),
-    *(
-        "near_hashes",
-        "similar",
-        "archives",
-        "catalog",
-        "file_lists",
-        "sources",
-        "fixes",
-        "splits",
-    ),
-    "decoding",
-    *("efficientnet_lite", "backbones"),
-    *(
-        "cache_folders",
-        "decoded_files",
-        "cache",
-        "data",
-        "practice",
-        "preprocess",
-    ),
-    *("model", "batches"),
-    *("fitting", "runs", "recorder"),
-    "transfer",
-    *("train", "trials"),
-    "recipes",
-    *("search", "evaluate", "selective", "confusions"),
-    *("predict", "baselines", "explore", "findings", "file_findings"),
-    *("class_findings", "twins", "label_errors", "label_findings", "leakage", "leaks", "audit"),
-    "audit_words",
-    *("glyphs", "figures", "plots", "audit_plots", "transfer_plots", "result_plots"),
-    "search_plots",
-    "search_words",
-    *("network_plots", "cell_plots", "evaluation_figures"),
-    *("headline", "advice", "doctor"),
-    *("widgets.base", "widgets.controls", "widgets.data", "widgets.network"),
-    *("widgets.training", "widgets.evaluation"),
-    "exercises.exercise",
-    *("exercises.start_here", "exercises.explore_data"),
-    *("exercises.split_judge", "exercises.preprocess"),
-    *("exercises.network_judge", "exercises.evaluation_judges"),
-    *("exercises.build_model", "exercises.loss_judge"),
-    *("exercises.training_judge", "exercises.train", "exercises.evaluate"),
-    *("exercises.prediction_judge", "exercises.predict"),
-    *("exercises.search_judge", "exercises.tune"),
-    *("exercises.own_images_judge", "exercises.your_own_images"),
-    *("exercises.transfer_judge", "exercises.transfer_learning"),
-    *("exercises.speed_judge", "exercises.go_fast", "exercises.course"),
-    *("engine", "outcomes", "report", "suite"),
-    *("cli", "__main__"),
-]
+NOTEBOOKS = sorted((FOLDER.parent / "notebooks").glob("*.ipynb"))
+# What each chapter may know besides itself. The way of an image goes down this list, so imports
+# point up; the files beside the chapters count as chapters of one room.
+KNOWS: dict[str, set[str]] = {"errors": set(), "experiment": {"errors"}}
+KNOWS["storage"] = {*KNOWS, "experiment"}
+KNOWS["backend"] = {*KNOWS}
+BASE = {*KNOWS}
+KNOWS["files"] = BASE
+KNOWS["data"] = BASE | {"files"}
+KNOWS["network"] = BASE
+KNOWS["training"] = BASE | {"data", "network"}
+KNOWS["evaluation"] = BASE | {"files", "data", "network", "training"}
+KNOWS["audit"] = BASE | {"files", "data", "network", "training", "evaluation"}
+KNOWS["plots"] = {"errors", "experiment"}
+TOOLKIT = {*KNOWS}
+KNOWS["course"] = TOOLKIT
+KNOWS["course.widgets"] = TOOLKIT | {"course"}
+KNOWS["course.exercises"] = TOOLKIT | {"course"}
+KNOWS["cli"] = TOOLKIT | {"course", "course.exercises"}
+KNOWS["__main__"] = {"cli"}
+FACES = [name for name in KNOWS if (FOLDER / name.replace(".", "/")).is_dir()]
 MODULES = sorted(
     ".".join(path.relative_to(FOLDER).with_suffix("").parts)
     for path in FOLDER.rglob("*.py")
     if path.stem != "__init__"
 )
 FRAMEWORKS = {"tensorflow", "torch", "jax", "jaxlib", "keras"}
+
+
+def chapter_of(module: str) -> str:
+    """The chapter of a room: all but its last name, or itself for a file beside the chapters."""
+    return module.rpartition(".")[0] or module
 
 
 def text_of(name: str) -> str:
@@ -96,9 +61,8 @@ def tree_of(name: str) -> ast.Module:
     return ast.parse(text_of(name))
 
 
-def imports(name: str) -> Iterator[tuple[str, bool]]:
-    """Every imported module, also those inside functions, and whether it is for types alone."""
-    tree = tree_of(name)
+def imports(tree: ast.Module) -> Iterator[tuple[str, str, bool]]:
+    """Module and name of every import, also inside functions, and whether it is for types alone."""
     for_types = {
         id(inner)
         for node in ast.walk(tree)
@@ -109,73 +73,126 @@ def imports(name: str) -> Iterator[tuple[str, bool]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, id(node) in for_types
+                yield alias.name, "", id(node) in for_types
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name} has a relative import"
-            yield node.module or "", id(node) in for_types
-            if (node.module or "").startswith("imgclf_lib"):  # a name may be a module too
-                for alias in node.names:
-                    yield f"{node.module}.{alias.name}", id(node) in for_types
+            assert node.level == 0, "an import names the whole way"
+            for alias in node.names:
+                yield node.module or "", alias.name, id(node) in for_types
+
+
+def of_the_library(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Module below ``imgclf_lib`` and name of every import of the library; a face has no name."""
+    for module, name, _ in imports(tree):
+        package, _, inner = module.partition(".")
+        if package == "imgclf_lib":
+            yield (inner, name) if inner else (name, "")
 
 
 def imported_by(node: ast.Import | ast.ImportFrom) -> list[str]:
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
 
 
-def test_every_module_has_its_place():
-    assert set(MODULES) <= set(ORDER)
-    assert len(ORDER) == len(set(ORDER))
+def cells_of(notebook: Path) -> ast.Module:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ast.parse("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_point_to_earlier_modules(name):
-    for imported, _ in imports(name):
-        package, _, module = imported.partition(".")
-        if package == "imgclf_lib" and module in MODULES:
-            assert ORDER.index(module) < ORDER.index(name), f"{name} imports {module}"
+def test_every_module_is_in_a_chapter():
+    assert {chapter_of(module) for module in MODULES} <= set(KNOWS)
+    for face in FACES:
+        assert ast.get_docstring(tree_of(f"{face}.__init__")), f"{face} does not tell its story"
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_frameworks_are_loaded_by_backend_alone(name):
-    loaded = {
-        imported.partition(".")[0] for imported, for_types in imports(name) if not for_types
-    } & FRAMEWORKS
-    assert loaded == ({"keras"} if name == "backend" else set())
-    named = {imported.partition(".")[0] for imported, _ in imports(name)} & FRAMEWORKS
-    assert named <= {"keras"}
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_up_and_enter_by_the_face(module):
+    own = chapter_of(module)
+    for imported, name in of_the_library(tree_of(module)):
+        if imported == own and own in FACES:
+            assert f"{own}.{name}" in MODULES, f"{module} imports its own face"
+        if imported in ("__version__", own) or chapter_of(imported) == own:
+            continue
+        assert imported in KNOWS, f"{module} enters {imported} past its face"
+        assert imported in KNOWS[own], f"{module} imports {name} from {imported}"
 
 
-@pytest.mark.parametrize("name", ["figures", "plots", "experiment", "errors", "catalog", "pixels"])
-def test_these_know_nothing_of_keras(name):
-    text = text_of(name)
-    assert not [imported for imported, _ in imports(name) if "keras" in imported]
-    assert "load_keras" not in text
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_import_faces_in_few_lines(notebook):
+    tree = cells_of(notebook)
+    for imported, name in of_the_library(tree):
+        light = ("Experiment", "preset", "errors", "backend")
+        assert imported in light or imported in FACES, f"{imported}.{name}"
+    lines = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert sum("imgclf_lib" in line for line in lines) <= 8
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_nothing_global_is_touched(name):
-    imported = {imported for imported, _ in imports(name)}
+def users() -> dict[str, set[str]]:
+    """The names that notebooks, the command line and other chapters take from each face."""
+    found: dict[str, set[str]] = defaultdict(set)
+    trees = {module: tree_of(module) for module in MODULES}
+    trees |= {f"notebook.{notebook.stem}": cells_of(notebook) for notebook in NOTEBOOKS}
+    for module, tree in trees.items():
+        for imported, name in of_the_library(tree):
+            if name and imported in FACES and chapter_of(module) != imported:
+                found[imported].add(name)
+            elif imported in FACES and not name:  # the face itself: its names are attributes
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == imported:
+                        found[imported].add(node.attr)
+    return found
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_face_shows_what_others_use(face):
+    module = importlib.import_module(f"imgclf_lib.{face}")
+    used = users()[face]
+    rooms = {name for name in used if f"{face}.{name}" in MODULES}
+    assert rooms == set() or face == "course.exercises", f"{rooms} are rooms"
+    assert set(module.__all__) == used - rooms
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_frameworks_are_loaded_by_backend_alone(module):
+    named = [(each.partition(".")[0], types) for each, _, types in imports(tree_of(module))]
+    loaded = {name for name, for_types in named if not for_types} & FRAMEWORKS
+    assert loaded == ({"keras"} if module == "backend" else set())
+    assert {name for name, _ in named} & FRAMEWORKS <= {"keras"}
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if chapter_of(name) in ("files", "data", "plots")]
+)
+def test_these_know_nothing_of_keras(module):
+    assert not [each for each, *_ in imports(tree_of(module)) if "keras" in each]
+    assert "load_keras" not in text_of(module)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_global_is_touched(module):
+    imported = {each for each, *_ in imports(tree_of(module))}
     assert "matplotlib.pyplot" not in imported
-    if not name.startswith("widgets."):
+    if chapter_of(module) != "course.widgets":
         assert not {"ipywidgets", "anywidget", "traitlets"} & imported
-        assert not [each for each in imported if each.startswith("imgclf_lib.widgets")]
-    text = text_of(name)
+    text = text_of(module)
     assert not re.search(r"rcParams|np\.random\.seed|random\.seed\(|sys\.path\b", text)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("widgets.")])
-def test_widgets_cannot_stall_or_swallow_errors(name):
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if chapter_of(name) == "course.widgets"]
+)
+def test_widgets_cannot_stall_or_swallow_errors(module):
     """``interact`` and ``with Output()`` stall headless runs; ``Frame.react`` shows errors."""
-    text = text_of(name)
+    text = text_of(module)
     assert not re.search(r"\binteract|Output\(|@.*\.capture", text)
-    if name not in ("widgets.base", "widgets.controls"):
+    if not module.endswith((".base", ".controls")):
         assert not re.search(r"\.observe\(|\.on_click\(", text), "use Frame.react"
 
 
 PURITY = """
 import importlib, json, os, random, sys
 import numpy
-import papermill  # loads imgclf_lib.engine by its entry point, so it must come first
+import papermill  # loads imgclf_lib.course.engine by its entry point, so it must come first
 modules, others = map(json.loads, sys.argv[1:])
 for name in others:  # what other packages do when they are imported is not our doing
     importlib.import_module(name)
@@ -208,10 +225,11 @@ def test_importing_loads_no_framework_and_changes_nothing(tmp_path, monkeypatch)
     for name in ("IMGCLF_CACHE", "IMGCLF_MODELS", "KERAS_BACKEND"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "here").mkdir()
-    names = [name for name in MODULES if name != "__main__"]
+    names = [name for name in (*MODULES, *FACES) if name != "__main__"]
     others = {
         imported
         for name in names
+        if name in MODULES
         for node in tree_of(name).body
         if isinstance(node, ast.Import | ast.ImportFrom)
         for imported in imported_by(node)
@@ -234,28 +252,23 @@ def test_importing_loads_no_framework_and_changes_nothing(tmp_path, monkeypatch)
 
 
 def public_things() -> Iterator[tuple[str, object]]:
-    """Every public function, class and method that the library itself defines."""
-    for module_name in MODULES:
-        # The docstrings of commands are their help texts, and tested with the command line.
-        if module_name in ("__main__", "cli"):
-            continue
-        if module_name in ("widgets.base", "widgets.controls"):  # for the other widgets alone
-            continue
-        module = importlib.import_module(f"imgclf_lib.{module_name}")
-        # The solutions of exercises are shown to learners: one line of docstring is enough.
-        solutions = [each.solve for each in vars(module).values() if isinstance(each, Exercise)]
-        for name, thing in vars(module).items():
-            if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
-                continue
-            if thing in solutions:
-                continue
+    """Every function, class and method that stands on a face, or beside the chapters."""
+    for face in (*FACES, "errors", "experiment", "backend"):
+        module = importlib.import_module(f"imgclf_lib.{face}")
+        shown = getattr(module, "__all__", None) or [
+            name
+            for name, thing in vars(module).items()
+            if not name.startswith("_") and getattr(thing, "__module__", "") == module.__name__
+        ]
+        for name in shown:
+            thing = getattr(module, name)
             if not (inspect.isfunction(thing) or inspect.isclass(thing)):
                 continue
-            yield f"{module_name}.{name}", thing
+            yield f"{face}.{name}", thing
             for inner, method in vars(thing).items() if inspect.isclass(thing) else ():
                 function = method.__func__ if isinstance(method, classmethod) else method
                 if inspect.isfunction(function) and not inner.startswith("_"):
-                    yield f"{module_name}.{name}.{inner}", function
+                    yield f"{face}.{name}.{inner}", function
 
 
 THINGS = dict(public_things())

@@ -6,7 +6,7 @@ import psutil
 from playwright.sync_api import expect
 
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.model import plan_network, training_memory
+from imgclf_lib.network import plan_network, training_memory
 
 SOON = 30_000  # milliseconds
 

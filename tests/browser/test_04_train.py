@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 SECOND = 1000
+
+
 TITLE = "Train live"
 
 

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from imgclf_lib.fixes import read_fixes
+from imgclf_lib.data import read_fixes
 
 
 def test_your_own_images(open_notebook) -> None:

@@ -1,0 +1,220 @@
+"""Decode many files, on all cores, straight into one array on disk.
+
+Pixels go from the decoding process into the file, a batch at a time, so memory stays flat
+however many files there are; only the facts about them come back.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+import joblib
+import numpy as np
+import pandas as pd
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from PIL import Image
+from imgclf_lib.files import Inspected, decode, inspect_file, measure
+from imgclf_lib.storage import progress_bar
+
+FACTS = list(Inspected._fields[1:])
+
+
+KINDS = {
+    **dict.fromkeys(FACTS, "str"),
+    **dict.fromkeys(("width", "height"), "int64"),
+    **dict.fromkeys(("brightness", "sharpness"), "float64"),
+}
+
+
+FEW_FILES = 1000  # for these, starting processes would take longer than it saves
+
+
+BATCH = 64
+
+
+ROWS = 5000  # of a table: small ones cost time, and rows that wait to become one cost memory
+
+Batch = tuple[int, list[str]]  # the place of its first image, and the paths
+
+
+def decode_files(
+    root: Path,
+    paths: Sequence[str],
+    size: int,
+    channels: int,
+    resize: str,
+    out: Path,
+    name: str,
+    inspect: Callable[[Path, int, int, str], Inspected] | None = None,
+) -> pd.DataFrame:
+    """Decode files into an array on disk, and gather what is known about each.
+
+    Large folders are decoded in processes of their own: a file that crashes the decoder ends one
+    of those, is found, and is reported as damaged.
+
+    Args:
+        root: The folder that the paths are relative to.
+        paths: The files.
+        size: Height and width of the result, in pixels.
+        channels: 1 for grey, 3 for colour.
+        resize: ``pad``, ``crop`` or ``squash``.
+        out: The ``.npy`` file to write: ``uint8`` of shape ``(n, size, size, channels)``, zeros
+            for a file that cannot be decoded.
+        name: What the progress bar calls the data.
+        inspect: What looks at one file; ``inspect_file`` if not given.
+
+    Returns:
+        A row a file, in the order of the paths, with the columns ``FACTS``.
+
+    Raises:
+        OSError: If the array cannot be written, for example because the disk is full.
+    """
+    array = np.lib.format.open_memmap(out, "w+", "uint8", (len(paths), size, size, channels))
+    start, stride = array.offset, size * size * channels
+    del array
+
+    looks, how = inspect or inspect_file, (size, channels, resize)
+
+    def work(batch: Batch) -> list[tuple]:
+        first, names = batch
+        return _decode_batch(looks, root, names, how, out, start + first * stride)
+
+    length = BATCH if len(paths) > FEW_FILES else 8
+    batches = [(at, list(paths[at : at + length])) for at in range(0, len(paths), length)]
+    bar = progress_bar(None, f"Decoding {name}", len(paths), "image")
+    tables: list[pd.DataFrame] = []
+    rows: list[tuple] = []
+    try:
+        for some in _all_batches(work, batches, processes=len(paths) > FEW_FILES):
+            rows += some
+            bar.update(len(some))
+            if len(rows) >= ROWS:
+                tables.append(pd.DataFrame(rows, columns=FACTS))
+                rows = []
+    finally:
+        bar.close()
+    tables.append(pd.DataFrame(rows, columns=FACTS))
+    return pd.concat([each.astype(KINDS) for each in tables], ignore_index=True)
+
+
+def decode_arrays(
+    images: Sequence[np.ndarray], size: int, channels: int, resize: str, out: Path, name: str
+) -> pd.DataFrame:
+    """Bring the images of a known data set to one size and colour, in an array on disk.
+
+    Args:
+        images: ``uint8`` arrays of shape ``(height, width, 1 or 3)``, all alike.
+        size: Height and width of the result, in pixels.
+        channels: 1 for grey, 3 for colour.
+        resize: ``pad``, ``crop`` or ``squash``.
+        out: As for ``decode_files``.
+        name: What the progress bar calls the data.
+
+    Returns:
+        As ``decode_files``; the measures of the pictures are left open, because they take time.
+    """
+    height, width, depth = images[0].shape
+    array = np.lib.format.open_memmap(out, "w+", "uint8", (len(images), size, size, channels))
+    rows = []
+    for place, image in enumerate(progress_bar(images, f"Decoding {name}", None, "image")):
+        key = hashlib.blake2b(image.tobytes(), digest_size=12).hexdigest()
+        rows.append((width, height, "L" if depth == 1 else "RGB", key, key))
+        if (size, size, channels) == image.shape:
+            array[place] = image
+        else:
+            array[place] = decode(Image.fromarray(image.squeeze()), size, channels, resize).pixels
+    array.flush()
+    table = pd.DataFrame(rows, columns=FACTS[:5])
+    empty = {"perceptual_hash": "", "brightness": np.nan, "sharpness": np.nan}
+    return table.assign(**empty, problem="", detail="")[FACTS].astype(KINDS)
+
+
+def measure_images(images: Path, name: str) -> pd.DataFrame:
+    """Perceptual hash, brightness and sharpness of images that are decoded already.
+
+    Args:
+        images: ``.npy`` file of shape ``(n, height, width, channels)``.
+        name: What the progress bar calls the data.
+
+    Returns:
+        A row an image with the columns ``perceptual_hash``, ``brightness`` and ``sharpness``.
+    """
+    count = len(np.load(images, mmap_mode="r"))
+
+    def work(batch: tuple[int, int]) -> list[tuple]:
+        return [measure(Image.fromarray(each.squeeze())) for each in _rows(images, *batch)]
+
+    starts = range(0, count, BATCH)
+    rows: list[tuple] = []
+    bar = progress_bar(None, f"Measuring {name}", count, "image")
+    pool = joblib.Parallel(joblib.cpu_count(), backend="loky", return_as="generator")
+    for each in pool(joblib.delayed(work)((start, start + BATCH)) for start in starts):
+        rows += each
+        bar.update(len(each))
+    bar.close()
+    get_reusable_executor().shutdown(wait=True)
+    return pd.DataFrame(rows, columns=["perceptual_hash", "brightness", "sharpness"])
+
+
+def _rows(images: Path, start: int, end: int) -> np.ndarray:
+    return np.load(images, mmap_mode="r")[start:end]
+
+
+def _all_batches(
+    work: Callable[[Batch], list[tuple]], batches: list[Batch], processes: bool
+) -> Iterator[list[tuple]]:
+    """The results of all batches, in order, whatever happens to the processes."""
+    cores = joblib.cpu_count()
+    if not processes or cores == 1:
+        yield from joblib.Parallel(cores, backend="threading", return_as="generator")(
+            joblib.delayed(work)(batch) for batch in batches
+        )
+        return
+    done = 0
+    try:
+        while done < len(batches):
+            pool = joblib.Parallel(cores, backend="loky", return_as="generator")
+            try:
+                for rows in pool(joblib.delayed(work)(batch) for batch in batches[done:]):
+                    yield rows
+                    done += 1
+            except TerminatedWorkerError:  # one of these files crashed its process
+                first, names = batches[done]
+                yield [
+                    row
+                    for place, name in enumerate(names, first)
+                    for row in _alone(work, (place, [name]))
+                ]
+                done += 1
+    finally:
+        get_reusable_executor().shutdown(wait=True)  # they would hold their memory for minutes
+
+
+def _alone(work: Callable[[Batch], list[tuple]], batch: Batch) -> list[tuple]:
+    try:
+        return joblib.Parallel(2, backend="loky")([joblib.delayed(work)(batch)])[0]
+    except TerminatedWorkerError:
+        nothing = Inspected(None, 0, 0, "", "", "", "", np.nan, np.nan, "damaged", "")
+        return [nothing._replace(detail="it crashes the decoder, or needs too much memory")[1:]]
+
+
+def _decode_batch(
+    inspect: Callable[[Path, int, int, str], Inspected],
+    root: Path,
+    names: list[str],
+    how: tuple[int, int, str],
+    out: Path,
+    offset: int,
+) -> list[tuple]:
+    size, channels, _ = how
+    pixels = np.zeros((len(names), size, size, channels), "uint8")
+    rows = []
+    for place, name in enumerate(names):
+        found = inspect(root / name, *how)
+        if found.pixels is not None:
+            pixels[place] = found.pixels
+        rows.append(found[1:])
+    with out.open("r+b") as file:
+        file.seek(offset)
+        file.write(pixels.data)
+    return rows

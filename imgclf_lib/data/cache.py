@@ -1,0 +1,458 @@
+"""Decode every image once, into arrays on disk that all later runs read.
+
+In the folder of decoded files lies a folder for each way to split them: ``train.npy``,
+``val.npy``, ``test.npy`` and ``table.parquet``. Both are named after their content and settings,
+and are there only when they are complete.
+"""
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from contextlib import suppress
+import PIL
+from PIL import Image
+import sys
+from typing import NamedTuple
+from filelock import FileLock
+from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
+from imgclf_lib.data.duplicates import similar_pairs
+from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, read_fixes
+from imgclf_lib.data.sources import Source, known_table, load_known, open_source
+from imgclf_lib.data.splits import check_classes, make_splits
+from imgclf_lib.errors import InputError
+from imgclf_lib.experiment import Experiment, input_size
+from imgclf_lib.files import collect_warnings, read_formats
+from imgclf_lib.storage import TEMPORARY, building, cache_folder, digest, need_room
+
+MARK = "data.json"  # a folder that holds it is complete, and ours
+
+
+PIECE = 16_000_000  # bytes copied at a time
+
+
+UNPACKING = "unpacking-"
+
+
+DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
+
+
+class DiskImages:
+    """Images of an array on disk, read one by one.
+
+    A memory-mapped array would hold on to every page that was ever read from it, and to its
+    neighbours, so that memory would grow with the folder.
+
+    Args:
+        path: ``.npy`` file of shape ``(n, height, width, channels)``, of ``uint8``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        mapped = np.load(path, mmap_mode="r")
+        self.path, self.shape, self.offset = path, mapped.shape, mapped.offset
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
+        chosen = np.atleast_1d(np.asarray(rows, "int64"))
+        images = np.empty((len(chosen), *self.shape[1:]), "uint8")
+        length = math.prod(self.shape[1:])
+        with self.path.open("rb", buffering=0) as file:
+            for image, row in zip(images, chosen.tolist(), strict=True):
+                file.seek(self.offset + row * length)
+                file.readinto(image.data)
+        return images if np.ndim(rows) else images[0]
+
+
+def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
+    """Write some images of an array on disk into another one, with flat memory.
+
+    Args:
+        images: ``.npy`` file of shape ``(n, height, width, channels)``.
+        rows: Which of them, in which order.
+        out: The ``.npy`` file to write.
+    """
+    source = DiskImages(images)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
+    length = max(1, PIECE // math.prod(source.shape[1:]))
+    with out.open("wb") as file:
+        np.lib.format.write_array_header_2_0(file, header)
+        for start in range(0, len(rows), length):
+            file.write(source[rows[start : start + length]].data)
+
+
+def write_facts(folder: Path, **facts: Any) -> None:
+    """Mark a folder as complete, and say what it is.
+
+    Args:
+        folder: A folder of the cache.
+        **facts: What JSON can hold.
+    """
+    (folder / MARK).write_text(json.dumps(facts, indent=2), encoding="utf-8")
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What ``write_facts`` wrote; also notes that the folder is in use today.
+
+    Args:
+        folder: A complete folder of the cache.
+
+    Returns:
+        The facts.
+    """
+    mark = folder / MARK
+    mark.touch()
+    return json.loads(mark.read_text(encoding="utf-8"))
+
+
+def list_caches() -> pd.DataFrame:
+    """What the cache holds; all of it can be made again from the data.
+
+    Returns:
+        A row a folder, the largest first, with the columns ``name`` (of the data), ``place``
+        (where the data is), ``bytes``, ``used`` (seconds since 1970) and ``folder``.
+    """
+    rows = []
+    for folder in sorted(cache_folder().glob("*/")):
+        unmarked = (TEMPORARY, UNPACKING, *DERIVED)
+        if not ((folder / MARK).is_file() or folder.name.startswith(unmarked)):
+            continue  # not ours
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        facts = {"name": "left by a process that was killed", "place": ""}
+        if folder.name.startswith(DERIVED):
+            facts["name"] = folder.name.partition("-")[2].rpartition("-")[0]
+        used = folder.stat().st_mtime
+        if (folder / MARK).is_file():
+            facts = json.loads((folder / MARK).read_text(encoding="utf-8"))
+            used = (folder / MARK).stat().st_mtime
+        size = sum(path.stat().st_size for path in files)
+        rows.append((facts["name"], facts["place"], size, used, folder.name))
+    table = pd.DataFrame(rows, columns=["name", "place", "bytes", "used", "folder"])
+    return table.sort_values("bytes", ascending=False, ignore_index=True)
+
+
+def clear_caches(names: Sequence[str] = ()) -> int:
+    """Delete decoded images; the files that they were made from are not touched.
+
+    Args:
+        names: Names of data sets, or of folders of the cache; everything if empty.
+
+    Returns:
+        How many bytes are free now that were not.
+
+    Raises:
+        InputError: If there is no such name, or a folder is just being made.
+    """
+    table = list_caches()
+    chosen = table[table["name"].isin(names) | table["folder"].isin(names)] if names else table
+    known = {*table["name"], *table["folder"]}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                "The cache holds no such data",
+                allowed=", ".join(sorted(set(table["name"]))) or "nothing is there",
+                received=name,
+            )
+    for name in chosen["folder"]:
+        folder = cache_folder() / name
+        lock = folder.with_name(f"{_locked(name)}.lock")
+        try:
+            with FileLock(lock, timeout=1):
+                shutil.rmtree(folder)
+        except Timeout:
+            raise InputError(
+                f"{str(folder)!r} is being made by another process", do="Try again when it is done"
+            ) from None
+        lock.unlink(missing_ok=True)
+    return int(chosen["bytes"].sum())
+
+
+def _locked(name: str) -> str:
+    """The name of the folder whose lock guards this one."""
+    for prefix in (TEMPORARY, UNPACKING):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix).rpartition("-")[0]
+    return name
+
+FORMAT = 3  # changes when the same settings would give other pixels or facts
+
+
+LARGEST_AUTOMATIC_SIZE = 64
+
+
+def files_folder(source: Source, experiment: Experiment) -> Path:
+    """Where the decoded files of a source are, or will be.
+
+    Args:
+        source: The data.
+        experiment: Size, colours and way of resizing.
+
+    Returns:
+        A folder below the cache, named after the content and the settings.
+    """
+    size = experiment.image_size or f"at most {_largest(experiment)}"
+    settings = (FORMAT, PIL.__version__, size, experiment.color, experiment.resize)
+    key = digest(source.files_key, *map(str, settings))
+    folder = cache_folder() / f"{source.name}-{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _largest(experiment: Experiment) -> int:
+    """The largest size that is chosen by itself: that of a pretrained network, or a small one."""
+    return input_size(experiment.backbone) if experiment.backbone else LARGEST_AUTOMATIC_SIZE
+
+
+def decode_source(source: Source, experiment: Experiment, base: Path) -> None:
+    """Make the folder of decoded files if it is not there.
+
+    Args:
+        source: The data.
+        experiment: Size, colours and way of resizing.
+        base: As from ``files_folder``; its lock is held.
+
+    Raises:
+        InputError: If the data cannot be read, or the disk is full.
+    """
+    if (base / MARK).is_file():
+        return
+    with building(base) as new:
+        out = new / "images.npy"
+        if source.listing is None:
+            table, classes = _decode_known(source.name, experiment, out)
+            pairs = np.empty((0, 2), "int64")
+        else:
+            root, files, classes = source.listing.root, source.table, ()
+            paths = files.loc[files["problem"] == "", "path"].tolist()
+            size, channels = _look(root, paths, experiment)
+            need_room(new, 2 * len(paths) * size * size * channels)  # again in their splits
+            table = decode_files(root, paths, size, channels, experiment.resize, out, source.name)
+            table.insert(0, "path", pd.array(paths, dtype="str"))
+            pairs = _near_duplicates(table, out)
+        table.to_parquet(new / "files.parquet", index=False)
+        np.save(new / "pairs.npy", pairs)
+        write_facts(new, name=source.name, place=source.place, class_order=classes)
+
+
+def _decode_known(
+    name: str, experiment: Experiment, out: Path
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    known = load_known(name)
+    images = [*known.train_images, *known.test_images]
+    height, width, channels = images[0].shape
+    size = experiment.image_size or max(height, width)
+    channels = {"auto": channels, "grey": 1, "color": 3}[experiment.color]
+    need_room(out.parent, 2 * len(images) * size * size * channels)
+    facts = decode_arrays(images, size, channels, experiment.resize, out, name)
+    names = known_table(known)[["path", "label", "split"]]
+    return pd.concat([names, facts], axis=1), known.classes
+
+
+def measure_known(base: Path) -> None:
+    """Fill in what the audit wants to know of a known data set, and training does not.
+
+    Args:
+        base: Its folder of decoded files.
+    """
+    table = pd.read_parquet(base / "files.parquet")
+    if table["perceptual_hash"].eq("").any():
+        measures = measure_images(base / "images.npy", table["path"])
+        table[measures.columns] = measures
+        np.save(base / "pairs.npy", _near_duplicates(table, base / "images.npy"))
+        table.to_parquet(base / "files.parquet", index=False)
+
+
+def _near_duplicates(table: pd.DataFrame, images: Path) -> np.ndarray:
+    good = (table["problem"] == "").to_numpy()
+    if good.sum() < 2:
+        return np.empty((0, 2), "int64")
+    hashes = np.array([int(each or "0", 16) for each in table["perceptual_hash"]], "uint64")
+    pairs = similar_pairs(hashes, DiskImages(images))
+    return pairs[good[pairs].all(1)]
+
+
+def _look(root: Path, paths: list[str], experiment: Experiment) -> tuple[int, int]:
+    """Size and channels, from the headers of about 500 files."""
+    sides, modes = [], set()
+    for path in paths[:: max(1, len(paths) // 500)]:
+        # A file that cannot be opened is reported with its reason when it is decoded.
+        with (
+            collect_warnings(),
+            suppress(Exception),
+            Image.open(root / path, formats=read_formats()) as image,
+        ):
+            sides.append(min(image.size))
+            modes.add(image.mode)
+    largest = _largest(experiment)
+    automatic = min(int(np.median(sides or [largest])), largest)
+    grey = modes <= {"1", "L", "LA", "I", "I;16", "F"}
+    depth = {"auto": 1 if grey else 3, "grey": 1, "color": 3}[experiment.color]
+    return experiment.image_size or max(1, automatic), depth
+
+
+class Prepared(NamedTuple):
+    """Decoded images, divided into splits.
+
+    Args:
+        name: Name of the data set, or of its folder, list or archive.
+        folder: Where the arrays of the splits are.
+        class_names: Class names in label order.
+        fingerprint: Text that changes with any pixel, label or split.
+    """
+
+    name: str
+    folder: Path
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+
+class Inspection(NamedTuple):
+    """Every file of a data set, decoded and measured; splits are those that were given.
+
+    Args:
+        name: As in ``Prepared``.
+        place: The known name, or the whole path of folder, list or archive.
+        table: A row a file, with the columns ``catalog.COLUMNS``.
+        images: Memory-mapped ``uint8`` array of shape ``(m, size, size, channels)``.
+        places: ``int64`` array of shape ``(n,)``: the image of each row of the table; -1 if none.
+        pairs: ``int64`` array of shape ``(p, 2)``: rows of the table that are near-duplicates.
+    """
+
+    name: str
+    place: str
+    table: pd.DataFrame
+    images: np.ndarray
+    places: np.ndarray
+    pairs: np.ndarray
+
+
+def prepare(experiment: Experiment) -> Prepared:
+    """Find the decoded images of an experiment, or decode them now.
+
+    Args:
+        experiment: Its data fields say which images, at which size, in which splits.
+
+    Returns:
+        The finished folder of splits.
+
+    Raises:
+        InputError: If the data does not exist or cannot be used, or the disk is full.
+    """
+    source = open_source(experiment)
+    if not (source.listing is None or experiment.fixes):
+        check_classes(source.table[source.table["problem"] == ""])  # before anything is written
+    names = ("validation_fraction", "test_fraction", "split_seed")
+    settings = [f"{name}={getattr(experiment, name)}" for name in names]
+    fixes = read_fixes(experiment.fixes).to_csv() if experiment.fixes else ""
+    base = files_folder(source, experiment)
+    folder = base / f"splits-{digest(source.labels_key, fixes, *settings)}"
+    with FileLock(f"{base}.lock"):
+        if not (folder / MARK).is_file():
+            decode_source(source, experiment, base)
+            _build_splits(_inspection(source, experiment, base), experiment, base, folder)
+    read_facts(base)
+    facts = read_facts(folder)
+    return Prepared(source.name, folder, tuple(facts["class_names"]), facts["fingerprint"])
+
+
+def inspect_data(experiment: Experiment) -> Inspection:
+    """Decode and measure every file, also where no splits could be made.
+
+    Args:
+        experiment: Its data fields; fractions and seed of the splits do not count.
+
+    Returns:
+        All files with what is known about them.
+
+    Raises:
+        InputError: If the data does not exist, or the disk is full.
+    """
+    source = open_source(experiment)
+    base = files_folder(source, experiment)
+    with FileLock(f"{base}.lock"):
+        decode_source(source, experiment, base)
+        if source.listing is None:
+            measure_known(base)
+        return _inspection(source, experiment, base)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of the cache, also one of an earlier version.
+
+    Args:
+        path: The Parquet file.
+
+    Returns:
+        A row a file; its problems have the names of today.
+    """
+    return pd.read_parquet(path).replace({"problem": {"truncated": "damaged"}})
+
+
+def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspection:
+    """All that is known about the files, with the user's corrections."""
+    table = read_table(base / "files.parquet").astype(KINDS)
+    decoded = np.arange(len(table))
+    if source.listing is None:
+        table["group"] = ""
+    else:
+        files = source.table.reset_index(drop=True)
+        decoded = np.flatnonzero(files["problem"] == "")
+        facts = table[FACTS].set_axis(decoded).reindex(files.index)
+        empty: dict[str, str | float] = {
+            name: "" if kind == "str" else 0 for name, kind in KINDS.items()
+        }
+        empty["brightness"] = empty["sharpness"] = np.nan
+        facts = facts.fillna(empty).astype(KINDS)
+        for name in ("problem", "detail"):
+            facts[name] = facts[name].where(files["problem"] == "", files[name])
+        table = pd.concat([files[["path", "label", "split", "group"]], facts], axis=1)
+    table = table[COLUMNS]
+    places = np.full(len(table), -1)
+    places[decoded] = np.arange(len(decoded))
+    if experiment.fixes:
+        name = Path(experiment.fixes).name
+        table = apply_fixes(table, read_fixes(experiment.fixes), name)
+    places[(table["problem"] != "").to_numpy()] = -1
+    images = np.load(base / "images.npy", mmap_mode="r")
+    pairs = decoded[np.load(base / "pairs.npy")]
+    return Inspection(source.name, source.place, table, images, places, pairs)
+
+
+def _build_splits(found: Inspection, experiment: Experiment, base: Path, folder: Path) -> None:
+    """Write the images of each split into an array of its own."""
+    _report(found)
+    fractions = (experiment.validation_fraction, experiment.test_fraction)
+    table = make_splits(found.table, *fractions, experiment.split_seed, found.pairs)
+    table.loc[table["problem"] != "", "split"] = ""
+    with building(folder) as new:
+        for split in SPLITS:
+            rows = found.places[(table["split"] == split).to_numpy()]
+            copy_images(base / "images.npy", rows, new / f"{split}.npy")
+        table.to_parquet(new / "table.parquet", index=False)
+        used = table[table["problem"] == ""]
+        there = set(used["label"])
+        names = [name for name in read_facts(base)["class_order"] or sorted(there) if name in there]
+        content = (*names, str(found.images.shape[1:]), experiment.resize)
+        fingerprint = digest(*content, *used["label"], *used["split"], *used["hash"])
+        write_facts(new, class_names=names, fingerprint=fingerprint)
+
+
+def _report(found: Inspection) -> None:
+    rejected = found.table[found.table["problem"] != ""]
+    if len(rejected):
+        first = "; ".join(
+            f"{row.path}: {row.problem}{f' ({row.detail})' if row.detail else ''}"
+            for row in rejected.head(3).itertuples()
+        )
+        counts = f"{len(found.table) - len(rejected)} files used, {len(rejected)} not used"
+        why = f"({first}{f'; and {len(rejected) - 3} more' if len(rejected) > 3 else ''})"
+        tell = f"imgclf audit {found.place} tells the reason of each."
+        print(f"{found.name}: {counts} {why}. {tell}", file=sys.stderr)

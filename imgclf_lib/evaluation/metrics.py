@@ -1,0 +1,291 @@
+"""Predict once, then measure: accuracy with its interval, calibration, coverage, mistakes."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+from imgclf_lib.data import Split, load_data
+from imgclf_lib.errors import InputError
+from imgclf_lib.network import predict_probabilities
+from imgclf_lib.storage import write_json, write_table
+from imgclf_lib.training import Run
+
+CALIBRATION_BINS = 15
+
+
+class Evaluation(NamedTuple):
+    """The result of evaluating a run.
+
+    Args:
+        figures: What ``evaluation.json`` holds.
+        predictions: What ``predictions.csv`` holds: a row an image.
+        probabilities: ``float32`` array of shape ``(n, classes)``.
+        split: The images that were predicted.
+        class_names: Class names in the order of the model's outputs.
+    """
+
+    figures: dict[str, Any]
+    predictions: pd.DataFrame
+    probabilities: np.ndarray
+    split: Split
+    class_names: tuple[str, ...]
+
+
+def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
+    """Evaluate a run on one split and write ``evaluation.json`` and ``predictions.csv``.
+
+    Args:
+        run: A run with a trained model.
+        data: Other data than the run's own, as a known name or folder.
+        split: ``train``, ``val`` or ``test``.
+
+    Returns:
+        The figures, predictions and images.
+
+    Raises:
+        InputError: If there is no such split, or the classes of the data are not the model's.
+    """
+    if split not in ("train", "val", "test"):
+        raise InputError("There is no such split", allowed="train, val, test", received=split)
+    experiment = run.experiment
+    height, _, channels = run.environment["image_shape"]
+    wanted = experiment.replace(image_size=height, color="grey" if channels == 1 else "color")
+    # Corrections and groups belong to the run's own folder.
+    source = load_data(wanted.replace(data=data, fixes="", group="") if data else experiment)
+    if source.class_names != run.class_names:
+        raise InputError(
+            f"The classes of {source.name} are not those that the model was trained on",
+            allowed=", ".join(run.class_names),
+            received=", ".join(source.class_names),
+        )
+    images: Split = getattr(source, split)
+    probabilities = predict_probabilities(run.model, images.images)
+    figures = {
+        "data": source.name,
+        "split": split,
+        **measure(probabilities, images.labels, run.class_names),
+    }
+    table = prediction_table(probabilities, images, run.class_names)
+    # The plain names are for the run's own test split; anything else says what it is.
+    other = f"-{source.name}-{split}" if data or split != "test" else ""
+    write_json(run.folder / f"evaluation{other}.json", figures)
+    write_table(run.folder / f"predictions{other}.csv", table)
+    return Evaluation(figures, table, probabilities, images, run.class_names)
+
+
+def measure(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """All figures of an evaluation.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        labels: ``int64`` array of shape ``(n,)``: the true classes.
+        class_names: Class names in label order.
+
+    Returns:
+        ``accuracy``, ``accuracy_ci95`` (low, high), ``loss`` (mean cross-entropy in nats), ``n``,
+        ``per_class`` (a dictionary a class), ``confusion_matrix`` (rows true, columns
+        predicted), ``calibration_error``, ``balanced_accuracy`` (mean recall of the classes that
+        occur) and ``macro_f1`` (mean F1 of the classes that occur or are predicted).
+    """
+    predicted, known = probabilities.argmax(1), range(len(class_names))
+    right = int((predicted == labels).sum())
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=known, zero_division=0
+    )
+    per_class = [
+        {
+            "class": name,
+            "precision": float(precision[label]),
+            "recall": float(recall[label]),
+            "f1": float(f1[label]),
+            "support": int(support[label]),
+        }
+        for label, name in enumerate(class_names)
+    ]
+    exact = probabilities.astype("float64")
+    return {
+        "accuracy": right / len(labels),
+        "accuracy_ci95": list(accuracy_interval(right, len(labels))),
+        "balanced_accuracy": float(recall[support > 0].mean()),
+        "macro_f1": float(f1[(support > 0) | np.isin(known, predicted)].mean()),
+        "loss": float(log_loss(labels, exact / exact.sum(1, keepdims=True), labels=known)),
+        "n": len(labels),
+        "per_class": per_class,
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=known).tolist(),
+        "calibration_error": _calibration_error(calibration_table(probabilities, labels)),
+    }
+
+
+def accuracy_interval(right: int, count: int) -> tuple[float, float]:
+    """The 95 % confidence interval of an accuracy, after Wilson (1927).
+
+    Args:
+        right: Number of right answers.
+        count: Number of images, at least 1.
+
+    Returns:
+        Low and high end, 0 to 1.
+    """
+    interval = binomtest(right, count).proportion_ci(0.95, "wilson")
+    return float(interval.low), float(interval.high)
+
+
+def calibration_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """How often the model is right when it is so sure.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        labels: ``int64`` array of shape ``(n,)``.
+
+    Returns:
+        A row for each of 15 equal ranges of the highest probability that occurs, with the
+        columns ``confidence`` (mean highest probability), ``accuracy`` and ``count``.
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    table = pd.DataFrame({"place": place, "confidence": confidence, "accuracy": right})
+    grouped = table.groupby("place").agg(
+        confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), count=("place", "size")
+    )
+    return grouped.reset_index(drop=True)
+
+
+def _calibration_error(table: pd.DataFrame) -> float:
+    """Mean gap between confidence and accuracy, weighted by count (Guo and others, 2017)."""
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    return float((gap * table["count"]).sum() / table["count"].sum())
+
+
+def prediction_table(
+    probabilities: np.ndarray, split: Split, class_names: tuple[str, ...]
+) -> pd.DataFrame:
+    """One row an image: what it is, what the model says, how sure it is.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        split: The images, in the same order.
+        class_names: Class names in label order.
+
+    Returns:
+        A table with the columns ``path``, ``label``, ``predicted``, ``right``, ``probability``
+        (of the predicted class) and ``label_probability`` (of the true class).
+    """
+    names = np.array(class_names, dtype=object)
+    predicted = probabilities.argmax(1)
+    return pd.DataFrame(
+        {
+            "path": split.paths,
+            "label": names[split.labels],
+            "predicted": names[predicted],
+            "right": predicted == split.labels,
+            "probability": probabilities.max(1),
+            "label_probability": probabilities[np.arange(len(predicted)), split.labels],
+        }
+    )
+
+
+def coverage_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Coverage and accuracy for every threshold that makes a difference.
+
+    Args:
+        probabilities: Array of shape ``(n, classes)``.
+        labels: ``int64`` array of shape ``(n,)``: the true classes.
+
+    Returns:
+        A table with the columns ``threshold`` (from high to low: every confidence that occurs),
+        ``answered`` (images at least so sure), ``coverage`` (their share of all) and
+        ``accuracy`` (share of right answers among them).
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    order = np.argsort(-confidence, kind="stable")
+    sure, hits = confidence[order], np.cumsum(right[order])
+    last = np.flatnonzero(np.append(sure[1:] != sure[:-1], True))  # equally sure, equally treated
+    answered = last + 1
+    return pd.DataFrame(
+        {
+            "threshold": sure[last],
+            "answered": answered,
+            "coverage": answered / len(sure),
+            "accuracy": hits[last] / answered,
+        }
+    )
+
+
+def lowest_threshold(table: pd.DataFrame, wish: float) -> float:
+    """The threshold that answers most and still is as accurate as wished.
+
+    Args:
+        table: As from ``coverage_table``; to choose by test images is to tune on them.
+        wish: Accuracy among the answered images, 0 to 1.
+
+    Returns:
+        The threshold; infinity if none grants the wish.
+    """
+    granted = table.loc[table["accuracy"] >= wish, "threshold"]
+    return float(granted.min()) if len(granted) else float("inf")
+
+
+def confused_pairs(counts: np.ndarray, most: int = 20) -> list[tuple[int, int, int]]:
+    """The most frequent confusions.
+
+    Args:
+        counts: Array of shape ``(classes, classes)``: rows true, columns predicted.
+        most: How many at most.
+
+    Returns:
+        True class, predicted class and number of images, the most frequent first; empty if
+        there are no mistakes.
+    """
+    mistakes = np.array(counts)
+    np.fill_diagonal(mistakes, 0)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:most]
+    rows, columns = np.unravel_index(order, mistakes.shape)
+    return [
+        (int(row), int(column), int(mistakes[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+        if mistakes[row, column]
+    ]
+
+
+def classes_to_show(counts: np.ndarray, most: int, also: tuple[int, ...] = ()) -> list[int]:
+    """The classes that a small confusion matrix should show.
+
+    Args:
+        counts: Array of shape ``(classes, classes)``: rows true, columns predicted.
+        most: How many at most.
+        also: Classes that must be among them.
+
+    Returns:
+        All classes if they are no more than ``most``; else ``also`` and those that are mixed up
+        most, in label order.
+    """
+    classes = len(counts)
+    if classes <= most:
+        return list(range(classes))
+    pairs = [
+        each for row, column, _ in confused_pairs(counts, classes**2) for each in (row, column)
+    ]
+    chosen = list(dict.fromkeys([*also, *pairs, *range(classes)]))
+    return sorted(chosen[:most])
+
+
+def images_in_cell(predictions: pd.DataFrame, label: str, predicted: str) -> pd.DataFrame:
+    """The images of one cell of a confusion matrix, the most confident first.
+
+    Args:
+        predictions: As from ``prediction_table``.
+        label: The true class.
+        predicted: The class that the model said.
+
+    Returns:
+        The rows of the table; their index says which image each is.
+    """
+    inside = (predictions["label"] == label) & (predictions["predicted"] == predicted)
+    return predictions[inside].sort_values("probability", ascending=False, kind="stable")

@@ -1,0 +1,27 @@
+"""One file from anybody: opened without trust, decoded one way, refused with a reason.
+
+A file is named by its bytes, never by its suffix. Whatever it holds, reading it ends: with pixels
+as ``uint8``, or with a problem and a detail that say why there are none. Archives are unpacked so
+that nothing else on the disk is touched. Training, evaluation and prediction all read through
+here.
+
+Notebook 08, Your own images, teaches it.
+"""
+
+from imgclf_lib.files.archives import is_archive, unpack
+from imgclf_lib.files.decoding import CONTENT_PROBLEMS, Inspected, decode, inspect_file, measure
+from imgclf_lib.files.reading import BadImage, collect_warnings, image_suffixes, read_formats
+
+__all__ = [
+    "CONTENT_PROBLEMS",
+    "BadImage",
+    "Inspected",
+    "collect_warnings",
+    "decode",
+    "image_suffixes",
+    "inspect_file",
+    "is_archive",
+    "measure",
+    "read_formats",
+    "unpack",
+]

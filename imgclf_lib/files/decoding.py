@@ -1,0 +1,380 @@
+"""The one pixel path: every image, from any file, becomes ``uint8`` in the same way.
+
+Training, evaluation and prediction all decode here, so that they see the same pixels. And the
+facts about one image file, or the true reason why it is none; no file makes this fail.
+"""
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+from scipy.fft import dctn
+from scipy.ndimage import laplace
+
+from imgclf_lib.files.reading import (
+    BadImage,
+    collect_warnings,
+    contained,
+    image_suffixes,
+    open_bytes,
+    read_file,
+)
+
+BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
+
+
+LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
+
+
+TURNS = {  # what to do by EXIF value; whether across is then mirrored, and down
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, True, False),
+    3: (Image.Transpose.ROTATE_180, True, True),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, False, True),
+    5: (Image.Transpose.TRANSPOSE, False, False),
+    6: (Image.Transpose.ROTATE_270, True, False),
+    7: (Image.Transpose.TRANSVERSE, True, True),
+    8: (Image.Transpose.ROTATE_90, False, True),
+}
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+CONTENT_PROBLEMS = {
+    "empty": "The file has no bytes: copy it again from where it came.",
+    "damaged": "The file is damaged or cut short: copy or download it again, or save it anew.",
+    "not an image": "The name ends like an image, the content is something else: remove it.",
+    "unknown extension": "Neither the name nor the content is an image: remove it, or let it be.",
+    "unsupported format": "A kind of image that is not read here: convert it to JPEG or PNG.",
+    "too large": "Decoding it would take too much memory: make it smaller, if it can be trusted.",
+    "unreadable": "The file cannot be opened: look at its permissions, and whether it is there.",
+    "special file": "Not a file but a folder, pipe, socket or device: remove it.",
+}
+
+
+THUMBNAIL = 64  # longest side, in pixels, of what perceptual hash and sharpness are taken from
+
+
+COUNTED_BYTES = 1_000_000  # frames of a GIF or TIFF can only be counted by walking through them
+
+
+SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP", "CUR": "ICO"}
+
+
+class Decoded(NamedTuple):
+    """One decoded image.
+
+    Args:
+        pixels: ``uint8`` array of shape ``(size, size, channels)``, 0 to 255.
+        width: Width in the file, after its orientation is applied, in pixels.
+        height: Height in the file, likewise.
+        mode: Pillow's mode of the file: ``L`` grey, ``RGB`` colour, and others.
+        whole: The upright image before it was resized, mode ``L`` or ``RGB``. Of a large JPEG a
+            reduced one, see ``decode``.
+        file: Pillow's image of the file, which names its format and its frames.
+        remark: What is odd about the file although its pixels are fine, or "".
+    """
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    mode: str
+    whole: Image.Image
+    file: Image.Image
+    remark: str
+
+
+def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize: str) -> Decoded:
+    """Decode one image completely and bring it to the size and colours asked for.
+
+    The orientation in its EXIF data is applied, other modes are brought to 8 bits as
+    ``_to_eight_bits`` says, and shrinking is antialiased. Of an animation the first frame is taken.
+
+    A JPEG of more than twice the size is decoded at 1/2, 1/4 or 1/8 of it, which its format makes
+    cheap, but to at least twice the size in both directions (and 128 pixels), from which it is
+    resized as usual. A Pillow image is taken as it is, in full.
+
+    Args:
+        source: The bytes of a file, its path, or a Pillow image.
+        size: Height and width of the result, in pixels.
+        channels: 1 for grey, 3 for colour.
+        resize: ``pad``, ``crop`` or ``squash``.
+
+    Returns:
+        The pixels and what the file said about itself.
+
+    Raises:
+        BadImage: If it cannot be decoded, for whatever reason; nothing else is raised for a file.
+    """
+    if isinstance(source, Path):
+        source = read_file(source)
+    with contained(source) as heard:
+        image = source if isinstance(source, Image.Image) else open_bytes(source)
+        mode, (width, height) = image.mode, image.size
+        extent = _reduce(image, size, resize) if image is not source else image.size
+        image.load()
+        value, remark = _orientation(image)
+        upright, box = _turn(image, extent, value)
+        if value > 4:
+            width, height = height, width
+        whole = _to_eight_bits(upright)
+        asked = "RGB" if channels == 3 else "L"
+        small = whole if whole.mode == asked else whole.convert(asked)
+        if small.size != (size, size):
+            small = _resize(small, size, resize, box)
+        pixels = np.asarray(small, "uint8").reshape(size, size, channels)
+        remarks = dict.fromkeys([*([remark] if remark else []), *heard])
+        return Decoded(pixels, width, height, mode, whole, image, "; ".join(remarks))
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Bring any mode of Pillow to ``L`` or ``RGB`` with 8 bits a channel, without clipping.
+
+    ========================================  ===================================================
+    integers of 16 bits (``I;16``)            divided by 257, so that dark images stay dark
+    integers of 32 bits (``I``), 0 to 255     as they are
+    integers of 32 bits, 0 to 65535           divided by 257
+    other integers, and floats (``F``)        stretched from their least to their greatest value;
+                                              infinite values become 0 and 255, and NaN 0
+    transparent pixels                        show white
+    palettes, CMYK, YCbCr, LAB, HSV, 1 bit    as Pillow converts them
+    ========================================  ===================================================
+
+    Pillow itself reduces colour of 16 bits a channel to 8 when it decodes.
+    """
+    mode = image.mode
+    if mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    if mode.startswith("I"):
+        values = np.asarray(image)
+        least, greatest = int(values.min(initial=0)), int(values.max(initial=0))
+        if least >= 0 and greatest <= 65535:
+            wide = mode != "I" or greatest > 255 or image.format == "PPM"
+            table = (np.arange(65536) / (257 if wide else 1)).round().astype("uint8")
+            return Image.fromarray(table[values])
+        return _stretch(values.astype("float32"))
+    if mode == "F":
+        return _stretch(np.array(image, "float32"))
+    if ("A" in mode and mode != "LAB") or "a" in mode or "transparency" in image.info:
+        image = image.convert("LA") if mode == "La" else image
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        below = Image.new("RGB", image.size, BACKGROUND)
+        below.paste(image, mask=image.getchannel("A"))
+        return below
+    return image.convert("L" if mode == "1" else "RGB")
+
+
+def _stretch(values: np.ndarray) -> Image.Image:
+    """``float32`` array of any values, which is overwritten, to 0 to 255."""
+    finite = values[np.isfinite(values)]
+    least, greatest = (finite.min(), finite.max()) if finite.size else (0, 0)
+    np.nan_to_num(values, copy=False, nan=least, posinf=greatest, neginf=least)
+    half = np.float32(0.5)  # the span of large values may be infinite, half of it is not
+    values *= half
+    values -= least * half
+    values *= 255 / (float(greatest) / 2 - float(least) / 2 or 1)
+    return Image.fromarray(values.round().clip(0, 255).astype("uint8"))
+
+
+def _reduce(image: Image.Image, size: int, how: str) -> tuple[float, float]:
+    """Let a JPEG be decoded at a fraction of its size, no less than twice what is needed.
+
+    Returns:
+        How much of the decoded image is the picture: width and height, in pixels. The rest, less
+        than one pixel, is what the format adds where the fraction leaves a remainder.
+    """
+    longest, shortest = max(image.size), min(image.size)
+    share = {"pad": longest, "crop": shortest, "squash": shortest}[how] / size / 2
+    share = min(share, longest / LEAST_SIDE)
+    if share >= 2:
+        width, height = (math.ceil(side / share - 1e-9) for side in image.size)
+        reduced = image.draft(None, (width, height))
+        if reduced is not None:
+            return reduced[1][2:]
+    return image.size
+
+
+def _orientation(image: Image.Image) -> tuple[int, str]:
+    """The EXIF value, 1 to 8, and a remark if the EXIF data cannot be read."""
+    value = None
+    try:
+        if "exif" in image.info:  # not getexif(), which keeps a first failure to itself
+            exif = Image.Exif()
+            exif.load(image.info["exif"])
+            value = exif.get(ExifTags.Base.Orientation)
+        if value is None:
+            value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow raises many kinds; the pixels are fine nevertheless
+        return 1, "damaged metadata"
+    return value if isinstance(value, int) and value in TURNS else 1, ""
+
+
+def _turn(image: Image.Image, extent: tuple[float, float], value: int) -> tuple[Image.Image, Box]:
+    """The upright image, and where in it the picture is."""
+    if value == 1:
+        return image, (0, 0, *extent)
+    method, across, down = TURNS[value]
+    image = image.transpose(method)
+    width, height = extent if value < 5 else extent[::-1]
+    left = image.width - width if across else 0
+    top = image.height - height if down else 0
+    return image, (left, top, left + width, top + height)
+
+
+def _resize(image: Image.Image, size: int, how: str, box: Box) -> Image.Image:
+    whole, filter = (size, size), Image.Resampling.BICUBIC
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    if how == "crop":
+        side = min(width, height)
+        left, top = left + (width - side) / 2, top + (height - side) / 2
+        return image.resize(whole, filter, (left, top, left + side, top + side))
+    if how == "pad":
+        share = size / max(width, height)
+        inner = (max(1, round(width * share)), max(1, round(height * share)))
+        color = BACKGROUND if image.mode == "RGB" else BACKGROUND[0]
+        return ImageOps.pad(image.resize(inner, filter, box), whole, filter, color)
+    return image.resize(whole, filter, box)
+
+
+class Inspected(NamedTuple):
+    """What one file is.
+
+    Args:
+        pixels: ``uint8`` array of shape ``(size, size, channels)``, or None if it is not decoded.
+        width: Width of the upright image, in pixels; 0 if it is not decoded.
+        height: Its height, likewise.
+        mode: Pillow's mode of the file, such as ``RGB``; "" if it is not decoded.
+        hash: Digest of the bytes, 24 hex digits; "" if they could not be read.
+        pixel_hash: Digest of ``pixels`` with width and height: the same for equal pictures.
+        perceptual_hash: That of ``imagehash.phash``, 16 hex digits: it differs in few bits for
+            pictures that look alike.
+        brightness: Mean grey, 0 to 255; NaN if unknown.
+        sharpness: Variance of the Laplacian of a grey thumbnail, low if blurred; NaN if unknown.
+            The thumbnail has a longest side of 64 pixels, so that files of different sizes can be
+            compared; smaller images are taken as they are.
+        problem: "" if the file can be used, else a kind from ``CONTENT_PROBLEMS``.
+        detail: What exactly the problem is; for a good file a remark, or "".
+    """
+
+    pixels: np.ndarray | None = None
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    hash: str = ""
+    pixel_hash: str = ""
+    perceptual_hash: str = ""
+    brightness: float = float("nan")
+    sharpness: float = float("nan")
+    problem: str = ""
+    detail: str = ""
+
+
+def inspect_file(path: Path, size: int, channels: int, resize: str) -> Inspected:
+    """Decode and measure one file. It is only read, never waited for, and may hold anything.
+
+    Args:
+        path: The file.
+        size: Height and width of the pixels wanted.
+        channels: 1 for grey, 3 for colour.
+        resize: ``pad``, ``crop`` or ``squash``.
+
+    Returns:
+        All that is known of it. A file that cannot be used has a ``problem``; nothing is raised.
+    """
+    raw, digest = b"", ""
+    try:
+        raw = read_file(path)
+        digest = _digest(raw)
+        decoded = decode(raw, size, channels, resize)
+        remarks = [_ending_remark(path, decoded.file), _frames_remark(decoded.file, len(raw))]
+        detail = "; ".join(filter(None, [*remarks, decoded.remark]))
+        pixels, width, height, mode = decoded[:4]
+        pixel_hash = _digest(np.ascontiguousarray(pixels), f"{width} x {height}".encode())
+        facts = (width, height, mode, digest, pixel_hash, *measure(decoded.whole))
+        return Inspected(pixels, *facts, problem="", detail=detail)
+    except BadImage as error:
+        problem, detail = error.problem, error.detail
+    except Exception as error:  # of measuring, as when memory runs out
+        problem, detail = "damaged", f"it cannot be measured ({type(error).__name__})"
+    if problem == "not an image" and path.suffix.lower() not in image_suffixes():
+        problem = "unknown extension"
+    return Inspected(hash=digest, problem=problem, detail=detail)
+
+
+def measure(image: Image.Image) -> tuple[str, float, float]:
+    """Look at a picture as a whole.
+
+    Args:
+        image: A Pillow image in mode ``L`` or ``RGB``.
+
+    Returns:
+        Perceptual hash, brightness and sharpness, as ``Inspected`` describes them.
+    """
+    share = THUMBNAIL / max(image.size)
+    if share < 1:
+        box = [max(1, round(side * share)) for side in image.size]
+        image = image.resize((box[0], box[1]), Image.Resampling.BICUBIC, reducing_gap=3)
+    image = image.convert("L")
+    grey = np.asarray(image, "float32")
+    return _perceptual_hash(image, grey), float(grey.sum()) / grey.size, _sharpness(grey)
+
+
+def _perceptual_hash(image: Image.Image, grey: np.ndarray) -> str:
+    """The bits of ``imagehash.phash`` (J. Buchner), which takes 6 times as long.
+
+    N. Krawetz, "Looks like it": the lowest frequencies of a picture of 32 x 32 pixels, each
+    compared with their median.
+    """
+    if image.size != (32, 32):
+        grey = np.asarray(image.resize((32, 32), Image.Resampling.LANCZOS))
+    waves = dctn(grey.astype("float64"))[:8, :8]
+    waves = waves.round(6).ravel()  # rounded: a flat picture has no waves
+    middle = np.sort(waves)[31:33].sum() / 2
+    return np.packbits(waves > middle).tobytes().hex()
+
+
+def _sharpness(grey: np.ndarray) -> float:
+    """Variance of the Laplacian (Pech-Pacheco and others, 2000) of all but the border."""
+    if min(grey.shape) < 3:
+        return 0.0
+    edges = laplace(grey)[1:-1, 1:-1].ravel()
+    return float(edges @ edges) / edges.size - (float(edges.sum()) / edges.size) ** 2
+
+
+def _digest(*parts: Any) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _ending_remark(path: Path, file: Image.Image) -> str:
+    """Whether the ending of the name says something else than the content."""
+    kind, ending = file.format or "", os.path.splitext(path)[1].lower()  # noqa: PTH122  faster
+    named = image_suffixes().get(ending, "")
+    if SAME_FORMAT.get(kind, kind) == SAME_FORMAT.get(named, named):
+        return ""
+    return f"content is {kind}, the name {f'ends in {ending}' if ending else 'has no ending'}"
+
+
+def _frames_remark(file: Image.Image, length: int) -> str:
+    """Whether there is more in the file than its first frame."""
+    if file.format == "JPEG":  # the most frequent one has no frames
+        return ""
+    counted = "several"
+    try:
+        with collect_warnings():
+            if not getattr(file, "is_animated", False):
+                return ""
+            if file.format not in ("GIF", "TIFF") or length <= COUNTED_BYTES:
+                counted = str(getattr(file, "n_frames", counted))
+    except Exception:  # the later frames are damaged: only the first is used anyway
+        counted = "several"
+    if file.format in ("GIF", "PNG", "WEBP", "AVIF", "FLI"):
+        return f"animation of {counted} frames: the first is used"
+    return f"{counted} pictures in one file: the first is used"

@@ -1,0 +1,334 @@
+"""Files that may be anything: read without waiting, named by their bytes, refused with a reason."""
+
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from imgclf_lib.errors import InputError
+
+MAXIMUM_BYTES = 500_000_000  # a larger file is no image that the pixel limit would let through
+
+
+MAXIMUM_PIXELS = 89_000_000  # beyond this Pillow speaks of a decompression bomb
+
+
+# What Pillow decodes by itself. Left out on purpose: formats that start another program (EPS), that
+# open a file inside the file (IPTC), that have no signature and would take any bytes (SPIDER, IMT,
+# PCD), that unpack without a bound (FITS), and those that Pillow only names.
+READ = (
+    *("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "CUR"),
+    *("ICNS", "PSD", "DDS", "QOI", "SGI", "PCX", "DCX", "FLI", "DIB", "SUN", "MSP", "PIXAR"),
+    *("XBM", "XPM", "XVTHUMB", "BLP", "FTEX", "GBR", "MCIDAS", "TGA"),
+)
+
+
+# Endings of pictures that Pillow does not know.
+MORE_SUFFIXES = (".heic", ".heif", ".jxl", ".svg", ".dcm", ".psb", ".raw")
+
+
+CONTENT = "its content is {}"
+
+
+HEIC = "HEIC photos are not read; convert them to JPEG"
+
+
+OTHERS = (  # where, signature, kind of problem, words
+    (0, b"%!PS", "unsupported format", "EPS and PostScript are not read; export it as PNG"),
+    (0, b"\xc5\xd0\xd3\xc6", "unsupported format", "EPS is not read; export it as PNG"),
+    (0, b"\xd7\xcd\xc6\x9a", "unsupported format", "WMF is not read; export it as PNG"),
+    (40, b" EMF", "unsupported format", "EMF is not read; export it as PNG"),
+    (0, b"\xff\x0a", "unsupported format", "JPEG XL is not read; convert it to JPEG or PNG"),
+    (4, b"JXL \r\n\x87\n", "unsupported format", "JPEG XL is not read; convert it to JPEG or PNG"),
+    (128, b"DICM", "unsupported format", "DICOM is not read; export it as PNG"),
+    (0, b"SIMPLE  =", "unsupported format", "FITS is not read; export it as TIFF"),
+    (0, b"\x89HDF\r\n\x1a\n", "unsupported format", "HDF5 is not read; export its images as PNG"),
+    (0, b"BUFR", "unsupported format", "BUFR is not read"),
+    (0, b"GRIB", "unsupported format", "GRIB is not read"),
+    (0, b"\x00\x00\x01\xb3", "unsupported format", "MPEG videos are not read; export frames"),
+    (0, b"\x00\x00\x01\xba", "unsupported format", "MPEG videos are not read; export frames"),
+    (0, b"%PDF", "not an image", CONTENT.format("a PDF document")),
+    (0, b"PK\x03\x04", "not an image", CONTENT.format("a zip archive (or an office document)")),
+    (0, b"PK\x05\x06", "not an image", CONTENT.format("an empty zip archive")),
+    (0, b"\x1f\x8b", "not an image", CONTENT.format("gzip data")),
+    (0, b"7z\xbc\xaf\x27\x1c", "not an image", CONTENT.format("a 7z archive")),
+    (0, b"Rar!\x1a\x07", "not an image", CONTENT.format("a RAR archive")),
+    (0, b"BZh", "not an image", CONTENT.format("bzip2 data")),
+    (0, b"\xfd7zXZ\x00", "not an image", CONTENT.format("xz data")),
+    (257, b"ustar", "not an image", CONTENT.format("a tar archive")),
+    (0, b"\x1aE\xdf\xa3", "not an image", CONTENT.format("a video (Matroska or WebM)")),
+    (8, b"AVI ", "not an image", CONTENT.format("a video (AVI)")),
+    (8, b"WAVE", "not an image", CONTENT.format("sound (WAV)")),
+    (0, b"OggS", "not an image", CONTENT.format("sound or video (Ogg)")),
+    (0, b"ID3", "not an image", CONTENT.format("sound (MP3)")),
+    (0, b"\x7fELF", "not an image", CONTENT.format("a program")),
+    (0, b"\x93NUMPY", "not an image", CONTENT.format("a NumPy array")),
+    (0, b"SQLite format 3", "not an image", CONTENT.format("an SQLite database")),
+    (0, b"\x00\x05\x16\x07", "not an image", CONTENT.format("a side file of macOS")),
+    (0, b"\x00\x00\x00\x01Bud1", "not an image", CONTENT.format("a folder view of macOS")),
+    (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
+    (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
+)
+
+
+UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
+
+
+LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
+
+
+class BadImage(InputError):
+    """A file that did not become pixels.
+
+    Args:
+        problem: The kind, one of ``pixels.CONTENT_PROBLEMS``.
+        detail: What exactly.
+    """
+
+    def __init__(self, problem: str, detail: str) -> None:
+        super().__init__(f"{problem}: {detail}")
+        self.problem, self.detail = problem, detail
+
+
+@cache
+def read_formats() -> tuple[str, ...]:
+    """The formats that are read here.
+
+    Returns:
+        Those of ``READ`` that this version of Pillow has, the most frequent ones first.
+    """
+    Image.init()
+    return tuple(name for name in READ if name in Image.OPEN)
+
+
+@cache
+def image_suffixes() -> dict[str, str]:
+    """The file name endings of images.
+
+    Returns:
+        Name of the format by ending, in lower case with the dot: those that Pillow opens, also if
+        this library does not read them, and a few more of pictures that nothing here reads.
+    """
+    Image.init()
+    known = {
+        ending: kind
+        for ending, kind in Image.registered_extensions().items()
+        if kind in Image.OPEN or kind == "MPO"
+    }
+    return {**dict.fromkeys(MORE_SUFFIXES, "other"), **known}
+
+
+def open_bytes(raw: bytes) -> ImageFile.ImageFile:
+    """Open one image without decoding its pixels yet; for use inside of ``contained``.
+
+    Args:
+        raw: The bytes of a file. Given its path, Pillow leaves it open when decoding fails.
+
+    Returns:
+        A Pillow image that needs no open file.
+
+    Raises:
+        BadImage: If there are no bytes, or the image has more than 89 million pixels. Pillow
+            raises many other kinds of errors.
+    """
+    if not raw:
+        raise BadImage("empty", "the file has no bytes")
+    image = Image.open(io.BytesIO(raw), formats=read_formats())
+    if image.width * image.height > MAXIMUM_PIXELS:
+        size = f"{image.width} x {image.height} pixels"
+        raise BadImage("too large", f"{size} are too many to decode safely")
+    return image
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file that may be anything, without waiting for anybody.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        BadImage: If it cannot be read, is a pipe, a socket or a device, or has more than 500 MB.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  faster, for many files
+            raise BadImage("special file", "a folder, pipe, socket or device, not a file")
+        # Should it have become a pipe meanwhile, opening it must not wait for a writer.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb", buffering=0) as file:  # noqa: PTH123  has no path
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise BadImage("special file", "a folder, pipe, socket or device, not a file")
+            if state.st_size > MAXIMUM_BYTES:
+                raise BadImage("too large", f"a file of {state.st_size / 1e6:,.0f} MB")
+            return file.readall()
+    except OSError as error:
+        raise BadImage("unreadable", error.strerror or type(error).__name__) from error
+    except ValueError as error:  # a name that no file can have
+        raise BadImage("unreadable", str(error)) from error
+
+
+@contextmanager
+def contained(source: bytes | Image.Image) -> Iterator[list[str]]:
+    """Collect Pillow's warnings, and turn whatever it raises into a ``BadImage``.
+
+    Args:
+        source: The bytes that are decoded, for the reason; or a Pillow image.
+
+    Yields:
+        A list that grows by each warning.
+
+    Raises:
+        BadImage: If the block raises any ``Exception``.
+    """
+    with collect_warnings() as heard:
+        try:
+            yield heard
+        except BadImage:
+            raise
+        except Exception as error:  # Pillow raises many kinds for damaged files
+            raw = source if isinstance(source, bytes) else b""
+            raise BadImage(*_explain(error, raw)) from error
+
+
+@contextmanager
+def collect_warnings() -> Iterator[list[str]]:
+    """Collect the warnings that Pillow gives in this thread.
+
+    ``warnings.catch_warnings`` changes the whole process and is not safe in threads: one that
+    leaves early would let the warnings of the others be printed. So the first thread that comes
+    in opens it, the last one out closes it, and each hears only its own warnings; those of other
+    threads and other packages go on as before.
+
+    Yields:
+        A list that grows by the text of each warning; a warning of the module that reads EXIF and
+        TIFF data becomes "damaged metadata".
+
+    Raises:
+        DecompressionBombWarning: If Pillow warns of one: only an error stops the decoding.
+    """
+    if getattr(_own, "heard", None) is not None:  # inside another of these
+        yield _own.heard
+        return
+    _own.heard = []
+    _door.open()
+    try:
+        yield _own.heard
+    finally:
+        _door.close()
+        _own.heard = None
+
+
+def _format_of(raw: bytes) -> str:
+    """The format that the first bytes of a file promise, one of ``READ``; "" if none of these."""
+    prefix = raw[:16].ljust(16, b"\0")  # some of Pillow's tests fail on a few bytes
+    accepts = ((name, Image.OPEN[name][1]) for name in read_formats() if raw)
+    return next((name for name, accept in accepts if accept and accept(prefix)), "")
+
+
+def _explain(error: Exception, raw: bytes) -> tuple[str, str]:
+    """The true reason why bytes did not become an image: kind of problem, and what exactly."""
+    if isinstance(error, MemoryError):
+        return "too large", "decoding it needs more memory than there is"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "too large", _words(error).partition(" exceeds")[0] + ": too much to decode safely"
+    name = _format_of(raw)
+    if raw and (other := _other(raw, name)):
+        return other
+    if isinstance(error, UnidentifiedImageError):
+        if not name:
+            return "not an image", CONTENT.format("of no kind of image that Pillow knows")
+        error = _error_of(name, raw)
+    words = _words(error)
+    detail, said = f"{name}: {words}" if name else words, words.lower()
+    if any(word in said for word in LARGE_WORDS):
+        return "too large", detail
+    # A TIFF file that says not where its pixels are has lost its end.
+    if any(word in said for word in UNREAD_WORDS) and "data organization" not in said:
+        return "unsupported format", detail
+    return "damaged", detail
+
+
+def _other(raw: bytes, name: str) -> tuple[str, str] | None:
+    """What the content is, if it is surely something else than an image that is read."""
+    for where, signature, problem, words in OTHERS:
+        if raw[where : where + len(signature)] == signature and name != "WEBP":
+            return problem, words
+    if raw[4:8] == b"ftyp" and raw[8:12] not in (b"avif", b"avis"):
+        if raw[8:11] in (b"hei", b"hev") or raw[8:12] in (b"mif1", b"msf1"):
+            return "unsupported format", HEIC
+        return "not an image", CONTENT.format("a video (MP4 or QuickTime)")
+    if not raw.strip(b"\0"):
+        return "not an image", CONTENT.format("nothing but zero bytes")
+    start = raw[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in start and start.startswith(b"<"):
+        return "unsupported format", "SVG drawings are not read; export it as PNG"
+    if start.startswith((b"<!doctype html", b"<html")) or b"<html" in start[:512]:
+        page = "an HTML page, often the error page of a failed download"
+        return "not an image", CONTENT.format(page)
+    if name not in ("PPM", "XPM", "XBM") and all(9 <= each < 127 for each in raw[:512]):
+        return "not an image", CONTENT.format("text")
+    return None
+
+
+def _error_of(name: str, raw: bytes) -> Exception:
+    """What the reader of one format says; ``Image.open`` keeps it to itself."""
+    try:
+        Image.OPEN[name][0](io.BytesIO(raw), "")
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        return error
+    return ValueError("it cannot be read")
+
+
+def _words(error: Exception) -> str:
+    """The message of an error in one line, without addresses in memory."""
+    words = " ".join(str(error).split()).partition(" <_io.")[0]
+    name = type(error).__name__
+    return words[:300] if any(map(str.isalpha, words)) else f"{name}: {words}".rstrip(": ")
+
+
+class _Door:
+    """Open while at least one thread is inside."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.context, self.before = warnings.catch_warnings(), warnings.showwarning
+
+    def open(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.context, self.before = warnings.catch_warnings(), warnings.showwarning
+                self.context.__enter__()
+                warnings.filterwarnings("always", module=r"PIL\.")
+                warnings.showwarning = self.hear
+            self.inside += 1
+
+    def close(self) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.context.__exit__(None, None, None)
+
+    def hear(self, message: Any, category: Any, filename: str, *more: Any, **rest: Any) -> None:
+        heard = getattr(_own, "heard", None)
+        if heard is None or Path(filename).parent.name != "PIL":
+            self.before(message, category, filename, *more, **rest)
+        elif issubclass(category, Image.DecompressionBombWarning):
+            raise Image.DecompressionBombWarning(str(message))
+        else:
+            text = "damaged metadata" if "TiffImagePlugin" in filename else str(message)
+            if text not in heard:
+                heard.append(text)
+
+
+_own, _door = threading.local(), _Door()

@@ -1,0 +1,229 @@
+"""Where things live: the course, the data, the models, the cache.
+
+Each folder can be moved with an environment variable; nothing is created here.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from imgclf_lib.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+
+def course_folder() -> Path:
+    """The folder that holds ``notebooks/`` and ``data/`` (``IMGCLF_HOME`` overrides it).
+
+    An editable installation uses the checkout; any other uses the current folder.
+    """
+    if "IMGCLF_HOME" in os.environ:
+        return Path(os.environ["IMGCLF_HOME"])
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+
+
+def data_folder() -> Path:
+    """Data sets with a known name, one folder each (``IMGCLF_DATA`` overrides it)."""
+    return Path(os.environ.get("IMGCLF_DATA", course_folder() / "data"))
+
+
+def models_folder() -> Path:
+    """Trained models, one folder a run (``IMGCLF_MODELS`` overrides it)."""
+    return Path(os.environ.get("IMGCLF_MODELS", course_folder() / "models"))
+
+
+def cache_folder() -> Path:
+    """Decoded images, safe to delete at any time (``IMGCLF_CACHE`` overrides it)."""
+    return Path(os.environ.get("IMGCLF_CACHE", data_folder() / ".cache"))
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def fetch(
+    address: str, path: Path, known_hash: str | None, shelf: str, title: str, do: str
+) -> None:
+    """Download one file with a progress bar; it gets its name when its checksum is right.
+
+    ``known_hash`` is an MD5 (32 digits) or SHA-256 in hexadecimal, or None where none is published.
+    ``IMGCLF_MIRROR`` names another server; there the file lies in the folder ``shelf``. An error
+    begins with ``title``, such as "CIFAR-10 is", and ends with ``do``.
+    """
+    import pooch
+    import requests
+
+    if mirror := os.environ.get("IMGCLF_MIRROR"):
+        address = f"{mirror.rstrip('/')}/{shelf}/{path.name}"
+    algorithm = "md5" if known_hash and len(known_hash) == 32 else "sha256"
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(
+            address,
+            f"{algorithm}:{known_hash}" if known_hash else None,
+            fname=path.name,
+            path=path.parent,
+            downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
+        )
+    except (requests.RequestException, ValueError, OSError) as error:
+        wrong = "it is not the file that was published: its checksum differs"
+        raise InputError(
+            f"{title} not on this machine, and {address} could not be downloaded"
+            f" ({wrong if isinstance(error, ValueError) else type(error).__name__})",
+            do=do,
+        ) from error
+
+
+def progress_bar(
+    items: Iterable | None, description: str, total: int | None = None, unit: str = "step"
+) -> tqdm:
+    """A progress bar that appears after two seconds.
+
+    Args:
+        items: What to go through; None for a bar that is updated by hand.
+        description: What is being done.
+        total: How many items there are.
+        unit: What one item is called.
+
+    Returns:
+        The bar; iterate over it instead of the items.
+    """
+    seconds = 0.2 if sys.stderr.isatty() else 10.0  # a log file wants few lines
+    return tqdm(items, description, total, unit=unit, delay=2, mininterval=seconds, leave=False)
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """A new folder that gets its name only when it is complete.
+
+    What a killed process has left of the same folder is cleared away first.
+
+    Args:
+        folder: The folder to be.
+
+    Yields:
+        An empty folder on the same disk, to write into.
+
+    Raises:
+        InputError: If something cannot be written, for example because the disk is full; nothing
+            is left then.
+    """
+    prefix = f"{TEMPORARY}{folder.name}-"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as scratch:
+            new = Path(scratch) / "new"
+            new.mkdir()
+            yield new
+            shutil.rmtree(folder, ignore_errors=True)
+            new.replace(folder)
+    except OSError as error:
+        raise InputError(
+            f"The decoded images cannot be written into {str(folder.parent)!r}: {error}",
+            do="Free some disk space (imgclf cache --clear), name another folder in the"
+            " environment variable IMGCLF_CACHE, or choose a smaller image_size",
+        ) from error
+
+
+def need_room(folder: Path, size: int) -> None:
+    """See that the disk has room, before the work begins.
+
+    Args:
+        folder: A folder on that disk.
+        size: What will be written, in bytes.
+
+    Raises:
+        OSError: If there is not enough.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size + SPARE:
+        raise OSError(f"{size / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free")
+
+
+SPARE = 50_000_000  # bytes that stay free on the disk
+
+
+TEMPORARY = "building-"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Write a file beside its place; move it there only when it is complete.
+
+    Args:
+        path: Where the file shall be.
+
+    Yields:
+        A path in the same folder and with the same suffix, to write to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write one object as JSON, in one step.
+
+    Args:
+        path: Where the file shall be.
+        content: What JSON can hold.
+    """
+    with atomic(path) as beside:
+        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without its index, in one step.
+
+    Args:
+        path: Where the file shall be.
+        table: Any table.
+    """
+    with atomic(path) as beside:
+        table.to_csv(beside, index=False)
+
+
+def digest(*parts: str | bytes, end: bytes = b"\0", size: int = 12) -> str:
+    """A short text that changes with any of the parts: BLAKE2b of ``size`` bytes, in hexadecimal.
+
+    Names of runs and of cached folders are made here: another ``end`` of each part makes others.
+    """
+    made = hashlib.blake2b(digest_size=size)
+    for part in parts:
+        made.update(part if isinstance(part, bytes) else part.encode(errors="surrogatepass"))
+        made.update(end)
+    return made.hexdigest()
+
+
+def stamp_of(state: os.stat_result) -> str:
+    """A text that changes whenever a file is written.
+
+    Args:
+        state: What the file system says about the file.
+
+    Returns:
+        Its size, and when its content and its entry changed.
+    """
+    return f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"

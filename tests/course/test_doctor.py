@@ -1,0 +1,132 @@
+"""The doctor: one line for each thing, and what to do about a red one; and JupyterLab."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from imgclf_lib.backend import load_keras
+from imgclf_lib.course import doctor, examine, open_lab
+from imgclf_lib.course.doctor import Check
+from imgclf_lib.errors import InputError
+from imgclf_lib.storage import course_folder
+
+NAMES = ["Python", "packages", "backend", "accelerator", "data", "notebooks", "memory", "disk"]
+
+
+def look(name: str) -> Check:
+    return next(check for check in examine() if check.name == name)
+
+
+def test_every_thing_has_a_line():
+    checks = examine()
+    assert [check.name for check in checks] == NAMES
+    assert all(check.found and "\n" not in check.found for check in checks)
+    good = {check.name for check in checks if check.good}
+    assert {"Python", "packages", "backend", "accelerator", "data"} <= good
+
+
+def test_versions_are_told():
+    keras = load_keras()
+    assert f"keras {keras.__version__}" in look("packages").found
+    assert look("backend").found.startswith(keras.backend.backend() + " ")
+
+
+def test_missing_data_is_red(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLF_DATA", str(tmp_path))
+    check = look("data")
+    assert not check.good
+    assert check.found.count("is missing") == 4
+    assert check.do
+
+
+def test_a_damaged_file_is_red(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLF_DATA", str(tmp_path))
+    (tmp_path / "fashion_mnist").mkdir()
+    (tmp_path / "fashion_mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
+    assert "checksum differs" in look("data").found
+
+
+def test_no_notebooks_is_red(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLF_HOME", str(tmp_path))
+    check = look("notebooks")
+    assert (check.good, check.found) == (False, "0 in the course")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_start.ipynb").write_text("{}")
+    assert look("notebooks") == Check("notebooks", True, "1 in the course", check.do)
+
+
+def test_a_missing_package_is_red(monkeypatch):
+    monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
+    assert look("packages")[:3] == ("packages", False, "no-such-package is missing")
+
+
+def test_no_backend_is_red_and_does_not_end_it(monkeypatch):
+    def missing(backend: str = "auto") -> None:
+        raise InputError("No Keras backend is installed")
+
+    monkeypatch.setattr(doctor, "load_keras", missing)
+    monkeypatch.setattr(doctor, "list_devices", missing)
+    red = {check.name: check for check in examine() if not check.good}
+    assert {"backend", "accelerator"} <= set(red)
+    assert red["backend"].found == "No Keras backend is installed."
+    assert red["backend"].do
+
+
+@pytest.mark.parametrize(("free", "good"), [(1e9, False), (100e9, True)])
+def test_memory_and_disk(free, good, monkeypatch):
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+    for name in ("memory", "disk"):
+        check = look(name)
+        assert check.good is good
+        assert check.found == f"{free / 1e9:.0f} GB free"
+
+
+def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLF_CACHE", str(tmp_path / "not" / "yet"))
+    assert look("disk").found.endswith("GB free")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that were started, instead of starting them."""
+    found = []
+
+    def run(command, **options):
+        found.append((command, options))
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(doctor.subprocess, "run", run)
+    return found
+
+
+def test_the_course_is_opened_on_this_machine_only(started, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    assert open_lab(browser=False, port=9000) == 3
+    [(command, options)] = started
+    assert command[1:3] == ["-m", "jupyterlab"]
+    assert {
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.port=9000",
+        "--ServerApp.open_browser=False",
+        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+    } <= set(command)
+    assert not [word for word in command if "token" in word], "Jupyter makes a fresh one"
+    settings = options["env"]["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert settings == [str(course_folder() / "docs" / "jupyter"), "mine"]
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_what_cannot_be_a_port_is_refused(port, started):
+    with pytest.raises(InputError, match="1 to 65535"):
+        open_lab(port=port)
+    assert started == []
+
+
+def test_without_a_course_nothing_is_opened(started, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLF_HOME", str(tmp_path))
+    with pytest.raises(InputError, match="no course"):
+        open_lab()
+    assert started == []

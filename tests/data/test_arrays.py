@@ -1,0 +1,104 @@
+"""Many files at once: order, processes, and files that crash the decoder."""
+
+import os
+import signal
+from pathlib import Path
+import numpy as np
+import pytest
+from PIL import Image
+from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
+from imgclf_lib.files import inspect_file
+from imgclf_lib.data import arrays
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Fifty small pictures, each of its own brightness, and three files that are none."""
+    place = tmp_path_factory.mktemp("many")
+    for number in range(50):
+        Image.new("RGB", (12 + number, 10), (5 * number,) * 3).save(place / f"{number:02}.png")
+    (place / "10.png").write_bytes(b"")
+    (place / "20.png").write_bytes(b"text")
+    (place / "49.png").unlink()
+    return place
+
+
+NAMES = [f"{number:02}.png" for number in range(50)]
+
+
+def check(table, out):
+    assert list(table.columns) == FACTS
+    assert table.dtypes.astype(str).to_dict() == KINDS
+    problems = table.loc[table["problem"] != "", "problem"].to_dict()
+    assert problems == {10: "empty", 20: "not an image", 49: "unreadable"}
+    images = np.load(out, mmap_mode="r")
+    assert images.shape == (50, 8, 8, 3)
+    good = [number for number in range(50) if number not in problems]
+    assert images[good, 4, 4, 0].tolist() == [5 * number for number in good]
+    assert not images[list(problems)].any()
+    assert table["width"][good].tolist() == [12 + number for number in good]
+
+
+@pytest.mark.parametrize("few", [10, 1000], ids=["processes", "threads"])
+def test_every_file_comes_back_in_its_place(few, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "FEW_FILES", few)
+    monkeypatch.setattr(arrays, "BATCH", 7)
+    table = decode_files(folder, NAMES, 8, 3, "squash", tmp_path / "a.npy", "many")
+    check(table, tmp_path / "a.npy")
+
+
+def test_a_file_that_kills_its_process_is_found(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "FEW_FILES", 10)
+    monkeypatch.setattr(arrays, "BATCH", 7)
+    killer, own = signal.SIGKILL, os.getpid()
+
+    def inspect(path: Path, size: int, channels: int, resize: str):
+        if path.name in ("05.png", "33.png"):
+            assert os.getpid() != own
+            os.kill(os.getpid(), killer)
+        return inspect_file(path, size, channels, resize)
+
+    table = decode_files(folder, NAMES, 8, 3, "squash", tmp_path / "a.npy", "many", inspect)
+    crashed = table[table["detail"].str.contains("crashes the decoder")]
+    assert crashed.index.tolist() == [5, 33]
+    assert (crashed["problem"] == "damaged").all()
+    assert (table["problem"] == "").sum() == 45
+    assert np.load(tmp_path / "a.npy")[34, 4, 4, 0] == 170
+
+
+def test_no_file_at_all(tmp_path):
+    table = decode_files(tmp_path, [], 8, 3, "pad", tmp_path / "a.npy", "none")
+    assert list(table.columns) == FACTS
+    assert table.empty
+    assert np.load(tmp_path / "a.npy").shape == (0, 8, 8, 3)
+
+
+def test_a_full_disk_is_an_error(folder, tmp_path):
+    """A limit on the size of files stands for the end of the disk."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            decode_files(folder, NAMES, 8, 3, "pad", tmp_path / "a.npy", "many")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_arrays_keep_their_pixels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 9, 9, 1), "uint8")
+    images[5] = images[2]
+    table = decode_arrays([*images], 9, 1, "pad", tmp_path / "a.npy", "known")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), images)
+    assert table.dtypes.astype(str).to_dict() == KINDS
+    assert table["hash"].duplicated().tolist() == [False] * 5 + [True]
+    assert table["perceptual_hash"].eq("").all()
+    decode_arrays([*images], 4, 3, "pad", tmp_path / "b.npy", "known")
+    assert np.load(tmp_path / "b.npy").shape == (6, 4, 4, 3)
+
+
+def test_measures_are_those_of_files(folder, tmp_path):
+    table = decode_files(folder, NAMES[:9], 64, 3, "squash", tmp_path / "a.npy", "many")
+    measured = measure_images(tmp_path / "a.npy", "many")
+    assert measured["brightness"].tolist() == table["brightness"].tolist()
+    assert measured["perceptual_hash"].str.len().eq(16).all()

@@ -1,0 +1,363 @@
+"""A folder as a table: every file a row, with its class or its reason."""
+
+import os
+import socket
+from pathlib import Path
+import pytest
+import pandas as pd
+from imgclf_lib.data import FIX_COLUMNS, PROBLEMS, assign_groups, read_fixes, write_fixes
+from imgclf_lib.data.listing import apply_fixes, is_list, list_folder, list_table
+from imgclf_lib.errors import InputError
+from imgclf_lib.storage import digest
+
+def touch(folder: Path, *paths: str) -> Path:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(b"")
+    return folder
+
+
+def listed(folder: Path, class_folders: str = "top") -> dict[str, tuple[str, str, str]]:
+    table = list_folder(folder, class_folders).table
+    assert table["path"].tolist() == sorted(table["path"])
+    assert set(table["problem"]) <= {"", *PROBLEMS}
+    return {row.path: (row.split, row.label, row.problem) for row in table.itertuples()}
+
+
+def test_class_folders(tmp_path):
+    touch(tmp_path, "dog/2.PNG", "cat/1.jpg", "cat/deeper/3.webp")
+    assert listed(tmp_path) == {
+        "cat/1.jpg": ("", "cat", ""),
+        "cat/deeper/3.webp": ("", "cat", ""),
+        "dog/2.PNG": ("", "dog", ""),
+    }
+
+
+def test_nested_class_folders(tmp_path):
+    touch(tmp_path, "animals/cat/1.jpg", "animals/dog/1.jpg", "cars/1.jpg")
+    labels = [label for _, label, _ in listed(tmp_path, "nested").values()]
+    assert labels == ["animals/cat", "animals/dog", "cars"]
+    assert [label for _, label, _ in listed(tmp_path).values()] == ["animals", "animals", "cars"]
+
+
+def test_nested_class_folders_inside_splits(tmp_path):
+    touch(tmp_path, "train/animals/cat/1.jpg", "train/cars/1.jpg", "test/animals/cat/2.jpg")
+    found = listed(tmp_path, "nested")
+    assert found["test/animals/cat/2.jpg"] == ("test", "animals/cat", "")
+    assert found["train/cars/1.jpg"] == ("train", "cars", "")
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train", "val", "test"), ("train", "val", "test")),
+        (("Training", "Validation", "Testing"), ("train", "val", "test")),
+        (("train", "valid", "test"), ("train", "val", "test")),
+        (("train", "test"), ("train", "test")),
+    ],
+)
+def test_split_folders(names, splits, tmp_path):
+    for name in names:
+        touch(tmp_path, f"{name}/cat/1.jpg", f"{name}/dog/2.jpg")
+    touch(tmp_path, "README.txt", "docs/how.txt")
+    found = listed(tmp_path)
+    used = {(split, label) for split, label, problem in found.values() if not problem}
+    assert used == {(split, label) for split in splits for label in ("cat", "dog")}
+    assert found["README.txt"][2] == "unknown extension"
+    assert found["docs/how.txt"][2] == "unknown extension"
+
+
+def test_split_names_beside_other_classes_are_classes(tmp_path):
+    found = listed(touch(tmp_path, "train/1.jpg", "bus/1.jpg", "train/old/2.jpg"))
+    assert {(split, label) for split, label, _ in found.values()} == {("", "bus"), ("", "train")}
+
+
+def test_a_single_folder_around_everything_is_looked_through(tmp_path):
+    touch(tmp_path, "photos v2/all/cat/1.jpg", "photos v2/all/dog/1.jpg", "photos v2/note.txt")
+    found = listed(tmp_path)
+    assert found["photos v2/all/cat/1.jpg"] == ("", "cat", "")
+    assert found["photos v2/note.txt"] == ("", "", "unknown extension")
+    touch(tmp_path / "b", "data/train/cat/1.jpg", "data/train/dog/1.jpg", "data/test/cat/1.jpg")
+    assert listed(tmp_path / "b")["data/test/cat/1.jpg"] == ("test", "cat", "")
+
+
+def test_one_class_is_not_looked_through(tmp_path):
+    assert listed(touch(tmp_path, "cat/1.jpg", "cat/old/2.jpg"))["cat/old/2.jpg"][1] == "cat"
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("loose.jpg", "no class"),
+        ("README.md", "unknown extension"),
+        ("cat/.DS_Store", "hidden"),
+        ("cat/._1.jpg", "hidden"),
+        (".cache/1.jpg", "hidden"),
+        ("cat/.old/1.jpg", "hidden"),
+        ("cat/notes.txt", ""),  # only its content can tell
+    ],
+)
+def test_files_that_are_not_used_say_why(path, problem, tmp_path):
+    found = listed(touch(tmp_path, "cat/1.jpg", "dog/2.jpg", path))
+    assert {each: values[2] for each, values in found.items()} == {
+        "cat/1.jpg": "",
+        "dog/2.jpg": "",
+        path: problem,
+    }
+
+
+def test_what_is_no_file(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
+    os.mkfifo(tmp_path / "cat" / "pipe.jpg")
+    (tmp_path / "cat" / "broken.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "cat" / "linked.jpg").symlink_to(tmp_path / "dog" / "2.jpg")
+    (tmp_path / "dog" / "round").symlink_to(tmp_path)
+    (tmp_path / "emu").symlink_to(tmp_path / "cat")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "dog" / "socket.jpg"))
+        found = listed(tmp_path)
+    assert {path: values[2] for path, values in found.items() if values[2]} == {
+        "cat/broken.jpg": "unreadable",
+        "cat/pipe.jpg": "special file",
+        "dog/round": "link",
+        "dog/socket.jpg": "special file",
+        "emu/broken.jpg": "unreadable",
+        "emu/pipe.jpg": "special file",
+    }
+    assert found["cat/linked.jpg"] == ("", "cat", "")
+    assert found["emu/1.jpg"] == ("", "emu", "")
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    touch(tmp_path, "cat/1.jpg")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/cat/caf\xe9.jpg"))).write_bytes(b"")
+    assert listed(tmp_path)["cat/caf\\xe9.jpg"] == ("", "cat", "bad name")
+
+
+def test_names_that_need_care(tmp_path):
+    paths = ["NA/1.jpg", 'größe, mit "Komma"/ä ö.jpg', "$x_1$/<b>.png", "猫/line\nbreak.png"]
+    found = listed(touch(tmp_path, *paths))
+    assert set(found) == set(paths)
+    assert found["猫/line\nbreak.png"][1] == "猫"
+
+
+def test_order_is_that_of_the_paths(tmp_path):
+    touch(tmp_path, "a b/1.jpg", "a/1.jpg", "a-b/1.jpg", "a/b/1.jpg", "a/b.jpg", "A/1.jpg")
+    listed(tmp_path)
+
+
+def test_the_key_changes_with_the_content(tmp_path):
+    touch(tmp_path, "a/1.jpg", "b/1.jpg")
+    first = list_folder(tmp_path).key
+    assert list_folder(tmp_path).key == first
+    state = (tmp_path / "a" / "1.jpg").stat()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"x")
+    (tmp_path / "a" / "1.jpg").write_bytes(b"")
+    os.utime(tmp_path / "a" / "1.jpg", ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert list_folder(tmp_path).key != first, "same size, same time of writing"
+
+
+def test_digests_tell_parts_apart():
+    assert digest("ab", "c") != digest("a", "bc")
+    assert digest("a") == digest(b"a")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "groups"),
+    [
+        ("", ["", "old", ""]),
+        (r"p\d+", ["p1", "p1", ""]),
+        (r"/(p\d)_(\d)", ["p1", "p1", ""]),
+        (r"^[^/]+", ["a", "a", "b"]),
+    ],
+)
+def test_groups_by_pattern(pattern, groups, tmp_path):
+    table = list_folder(touch(tmp_path, "a/p1_1.jpg", "a/p1_2.jpg", "b/x.jpg")).table
+    table.loc[1, "group"] = "old"
+    assert assign_groups(table, pattern)["group"].tolist() == groups
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("(", "no.*regular expression"), ("zebra", "matches no path.*a/1.jpg")]
+)
+def test_patterns_that_help_nobody(pattern, said, tmp_path):
+    with pytest.raises(InputError, match=said.replace("no.*", "not a ")):
+        assign_groups(list_folder(touch(tmp_path, "a/1.jpg")).table, pattern)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.jpg", "a.jpg", "sub/ü, x.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def rows(listing):
+    columns = ["path", "label", "split", "group", "problem"]
+    return [tuple(row) for row in listing.table[columns].itertuples(index=False)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_list_with_everything(suffix, folder):
+    table = pd.DataFrame(
+        {
+            "Image_Path": ["b.jpg", "a.jpg", "sub/ü, x.jpg", "gone.jpg", "a.jpg"],
+            "class": ["dog", "1", 'say "hi"\n', "dog", "dog"],
+            "split": ["train", "valid", "Testing", "", ""],
+            "group": ["g", None, "g", "", ""],
+            "more": range(5),
+        }
+    )
+    path = folder / f"list{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    listing = list_table(path)
+    assert listing.root == folder
+    assert rows(listing) == [
+        ("a.jpg", "1", "val", "", ""),
+        ("a.jpg", "dog", "", "", "repeated"),
+        ("b.jpg", "dog", "train", "g", ""),
+        ("gone.jpg", "dog", "", "", "missing"),
+        ("sub/ü, x.jpg", 'say "hi"', "test", "g", ""),
+    ]
+    (folder / "a.jpg").write_bytes(b"longer")
+    assert list_table(path).key != listing.key
+
+
+def test_absolute_paths_numbers_and_missing_labels(folder):
+    path = folder / "list.csv"
+    path.write_text(f"\ufefffile,label\n{folder}/a.jpg,007\nb.jpg,\n.,x\n", encoding="utf-8")
+    assert rows(list_table(path)) == [
+        (".", "x", "", "", "special file"),
+        (f"{folder}/a.jpg", "007", "", "", ""),
+        ("b.jpg", "", "", "", "no class"),
+    ]
+
+
+def test_a_list_from_an_archive_cannot_look_outside(folder):
+    (folder / "outside.jpg").write_bytes(b"x")
+    path = folder / "sub" / "list.csv"
+    path.write_text(f'path,label\n../outside.jpg,a\n{folder}/a.jpg,a\n"ü, x.jpg",b\n')
+    found = rows(list_table(path, inside=folder / "sub"))
+    assert [problem for *_, problem in found] == ["unsafe", "unsafe", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,label\na.jpg,x\n", "no column 'path'.*Allowed: path, file"),
+        ("path,colour\na.jpg,x\n", "no column 'label'"),
+        ("path,label,split\na.jpg,x,future\n", "unknown names.*future"),
+        ("path,action,label\na.jpg,keep,x\n", "is a fix list.*--fixes"),
+        ("", "cannot be read"),
+        (b"\xff\xfe\x00path", "cannot be read"),
+        ('path,label\n"a.jpg,x\n', "cannot be read"),
+    ],
+)
+def test_lists_that_cannot_be_used(text, said, folder):
+    path = folder / "list.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert not is_list(path)
+    with pytest.raises(InputError, match=said):
+        list_table(path)
+
+
+def test_what_is_a_list(folder):
+    (folder / "list.csv").write_text("path,label\na.jpg,x\n")
+    assert is_list(folder / "list.csv")
+    assert not is_list(folder / "a.jpg")
+    (folder / "bad.parquet").write_bytes(b"PAR1")
+    assert not is_list(folder / "bad.parquet")
+
+
+@pytest.fixture
+def suggestions():
+    rows = [
+        ("cat/1.jpg", "exclude", "", "", "exact copy", "of cat/2.jpg"),
+        ('猫/a "b", c.jpg', "keep", "", "", "label error", "looks like dog"),
+        ("dog/3.jpg", "relabel", "cat", "g", "label error", ""),
+    ]
+    return pd.DataFrame(rows, columns=FIX_COLUMNS)
+
+
+@pytest.fixture
+def table():
+    paths = ["cat/1.jpg", "cat/2.jpg", "dog/3.jpg", "dog/4.jpg", '猫/a "b", c.jpg']
+    labels = ["cat", "cat", "dog", "dog", "猫"]
+    columns = {"path": paths, "label": labels, "group": "", "problem": "", "detail": ""}
+    return pd.DataFrame(columns, dtype="str")
+
+
+def test_what_is_written_is_read(suggestions, tmp_path):
+    write_fixes(suggestions, tmp_path / "new" / "fixes.csv", tmp_path / "photos")
+    found = read_fixes(tmp_path / "new" / "fixes.csv")
+    assert found.equals(suggestions[["path", "action", "label", "group"]].astype("str"))
+
+
+def test_the_folder_and_earlier_lists_are_safe(suggestions, tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InputError, match="inside the folder"):
+        write_fixes(suggestions, tmp_path / "photos" / "fixes.csv", tmp_path / "photos")
+    assert list((tmp_path / "photos").iterdir()) == []
+    (tmp_path / "fixes.csv").write_text("mine")
+    with pytest.raises(InputError, match="there already"):
+        write_fixes(suggestions, tmp_path / "fixes.csv", tmp_path / "photos")
+    assert (tmp_path / "fixes.csv").read_text() == "mine"
+
+
+def test_fixes_are_applied_to_a_copy(suggestions, table, capsys):
+    before = table.copy()
+    after = apply_fixes(table, suggestions, "fixes.csv")
+    assert table.equals(before)
+    assert after["label"].tolist() == ["cat", "cat", "cat", "dog", "猫"]
+    assert after["group"].tolist() == ["", "", "g", "", ""]
+    assert after["problem"].tolist() == ["excluded", "", "", "", ""]
+    assert after["detail"].tolist() == ["by fixes.csv", "", "", "", ""]
+    assert capsys.readouterr().err == ""
+
+
+def test_files_that_are_gone_are_named(table, capsys):
+    fixes = pd.DataFrame([("gone.jpg", "exclude", "", "")], columns=list(FIX_COLUMNS[:4]))
+    assert apply_fixes(table, fixes, "fixes.csv").equals(table)
+    assert "1 of its files are not in the data: 'gone.jpg'" in capsys.readouterr().err
+
+
+def test_a_file_that_could_not_be_used_is_settled_by_excluding_it(table):
+    table.loc[0, ["problem", "detail"]] = ["damaged", "half of it"]
+    table.loc[1, "problem"] = "empty"
+    fixes = pd.DataFrame([("cat/1.jpg", "exclude", "", "")], columns=list(FIX_COLUMNS[:4]))
+    after = apply_fixes(table, fixes, "f")
+    assert after["problem"].tolist() == ["excluded", "empty", "", "", ""]
+    assert after["detail"][0] == "by f; it was not used before: damaged"
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_spreadsheets_write_it_in_many_ways(mark, tmp_path):
+    lines = ["path,action,label", "a/1.jpg, Exclude ,", "a/2.jpg,,", "a/3.jpg,RELABEL, b "]
+    text = "\r\n".join(lines).replace(",", mark)
+    (tmp_path / "fixes.csv").write_text("\ufeff" + text, encoding="utf-8")
+    found = read_fixes(tmp_path / "fixes.csv")
+    assert found["action"].tolist() == ["exclude", "keep", "relabel"]
+    assert found["label"].tolist() == ["", "", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,action\na,delete\n", "Line 2 .*'a': there is no such action.*keep, exclude"),
+        ("path,action,label\na,keep,\nb,relabel,\n", "Line 3 .*needs the new class"),
+        ("path,action\na,keep\na,exclude\n", "two different things about 'a'"),
+        ("file,action\na,keep\n", "no column 'path'"),
+        ("path,label\na,b\n", "no column 'action'"),
+        ("", "cannot be read"),
+    ],
+)
+def test_lists_that_make_no_sense(text, said, tmp_path):
+    (tmp_path / "fixes.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_fixes(tmp_path / "fixes.csv")
+
+
+def test_no_such_list(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read_fixes(tmp_path / "none.csv")

@@ -1,0 +1,317 @@
+"""Evaluation against scikit-learn, plain loops and examples by hand."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    classification_report,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+)
+
+from imgclf_lib.data import Split, load_data
+from imgclf_lib.errors import InputError
+from imgclf_lib.evaluation import (
+    accuracy_interval,
+    calibration_table,
+    classes_to_show,
+    compare_paired,
+    confused_pairs,
+    coverage_table,
+    evaluate,
+    images_in_cell,
+    lowest_threshold,
+    measure,
+)
+from imgclf_lib.evaluation.metrics import (
+    _calibration_error,
+    predict_probabilities,
+    prediction_table,
+)
+from imgclf_lib.experiment import Experiment
+from imgclf_lib.storage import write_json
+from imgclf_lib.training import Run
+
+NAMES = ("a", "b", "c", "d")
+
+
+SURE = np.array([0.9, 0.6, 0.9, 0.7, 0.6])
+
+
+PROBABILITIES = np.stack([SURE, 1 - SURE], 1)
+
+
+LABELS = np.array([0, 1, 1, 0, 0])  # right: yes, no, no, yes, yes
+
+
+COUNTS = np.array([[9, 2, 0, 0], [5, 7, 0, 0], [0, 0, 8, 1], [0, 0, 0, 6]])
+
+
+def random_answers(seed: int, count: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, count)
+    scores = generator.normal(0, 1, (count, classes)) + 1.2 * np.eye(classes)[labels]
+    powers = np.exp(scores)
+    return (powers / powers.sum(1, keepdims=True)).astype("float32"), labels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_figures_are_those_of_sklearn(seed):
+    probabilities, labels = random_answers(seed)
+    predicted = probabilities.argmax(1)
+    figures = measure(probabilities, labels, NAMES)
+    assert figures["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert figures["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert figures["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    exact = probabilities.astype("float64")
+    loss = log_loss(labels, exact / exact.sum(1, keepdims=True))
+    assert figures["loss"] == pytest.approx(loss)
+    assert figures["loss"] == pytest.approx(-np.log(exact[np.arange(200), labels]).mean(), rel=1e-5)
+    assert figures["n"] == 200
+    assert figures["confusion_matrix"] == confusion_matrix(labels, predicted).tolist()
+    report = classification_report(labels, predicted, target_names=NAMES, output_dict=True)
+    for row in figures["per_class"]:
+        wanted = report[row["class"]]
+        assert row["precision"] == pytest.approx(wanted["precision"])
+        assert row["recall"] == pytest.approx(wanted["recall"])
+        assert row["f1"] == pytest.approx(wanted["f1-score"])
+        assert row["support"] == wanted["support"]
+    json.dumps(figures, allow_nan=False)
+
+
+def test_a_class_without_images():
+    """Three images of two classes, by hand; the third class is named wrongly once."""
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.2, 0.6], [0.1, 0.7, 0.2]])
+    figures = measure(probabilities, np.array([0, 0, 1]), ("a", "b", "c"))
+    assert figures["confusion_matrix"] == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert figures["balanced_accuracy"] == pytest.approx((0.5 + 1) / 2)
+    assert figures["per_class"][2] == {
+        "class": "c",
+        "precision": 0.0,
+        "recall": 0.0,
+        "f1": 0.0,
+        "support": 0,
+    }
+    assert figures["loss"] == pytest.approx(-(math.log(0.8) + math.log(0.2) + math.log(0.7)) / 3)
+
+
+def test_one_image_right_and_sure():
+    figures = measure(np.array([[0.0, 1.0]]), np.array([1]), ("a", "b"))
+    assert figures["accuracy"] == 1
+    assert figures["calibration_error"] == 0
+    json.dumps(figures, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("right", "count"), [(0, 1), (1, 1), (0, 20), (20, 20), (90, 100), (9321, 10_000)]
+)
+def test_interval_after_wilson(right, count):
+    z, share = 1.959963984540054, right / count
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    low, high = accuracy_interval(right, count)
+    assert (low, high) == pytest.approx((max(0, middle - half), min(1, middle + half)), abs=1e-9)
+    assert 0 <= low <= share <= high <= 1
+
+
+def test_calibration_by_hand():
+    """Confidences 0.9, 0.9, 0.62, 0.62, 0.5: their fifteenths are 13, 13, 9, 9 and 7."""
+    sure = np.array([0.9, 0.9, 0.62, 0.62, 0.5])
+    probabilities = np.stack([sure, 1 - sure], 1)
+    labels = np.array([0, 1, 0, 1, 0])
+    table = calibration_table(probabilities, labels)
+    assert table["confidence"].tolist() == pytest.approx([0.5, 0.62, 0.9])
+    assert table["accuracy"].tolist() == [1, 0.5, 0.5]
+    assert table["count"].tolist() == [1, 2, 2]
+    assert _calibration_error(table) == pytest.approx((1 * 0.5 + 2 * 0.12 + 2 * 0.4) / 5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_calibration_against_a_plain_loop(seed):
+    probabilities, labels = random_answers(seed, 500)
+    error = 0.0
+    for number in range(15):
+        chosen = [
+            row for row in range(500) if number / 15 <= probabilities[row].max() < (number + 1) / 15
+        ]
+        if chosen:
+            sure = np.mean([probabilities[row].max() for row in chosen])
+            right = np.mean([probabilities[row].argmax() == labels[row] for row in chosen])
+            error += len(chosen) / 500 * abs(sure - right)
+    table = calibration_table(probabilities, labels)
+    assert _calibration_error(table) == pytest.approx(error, abs=1e-6)
+    assert table["count"].sum() == 500
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (8, 2), (30, 12), (5, 5)])
+def test_paired_test_by_hand(first, second):
+    """The exact McNemar test is a sign test: a binomial sum."""
+    one = np.array([True] * first + [False] * second + [True] * 7 + [False] * 3)
+    two = np.array([False] * first + [True] * second + [True] * 7 + [False] * 3)
+    count, few = first + second, min(first, second)
+    tail = sum(math.comb(count, k) for k in range(few + 1)) / 2**count
+    found = compare_paired(one, two)
+    assert (found["only_first"], found["only_second"]) == (first, second)
+    assert found["p_value"] == pytest.approx(min(1.0, 2 * tail))
+
+
+def test_prediction_table_by_hand():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    split = Split("test", np.zeros((2, 1, 1, 1), "uint8"), np.array([0, 1]), np.array(["x", "y"]))
+    table = prediction_table(probabilities, split, ("cat", "dog", "emu"))
+    assert table.to_dict("list") == {
+        "path": ["x", "y"],
+        "label": ["cat", "dog"],
+        "predicted": ["cat", "emu"],
+        "right": [True, False],
+        "probability": [0.7, 0.4],
+        "label_probability": [0.7, 0.3],
+    }
+
+
+class Brightness:
+    """Anything with ``predict``: two classes, dark and bright."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def predict(self, images):
+        self.sizes.append(len(images))
+        bright = images.mean((1, 2, 3)) / 255
+        return np.stack([1 - bright, bright], 1)
+
+
+def test_probabilities_in_pieces_are_in_order():
+    images = np.random.default_rng(0).integers(0, 256, (9000, 2, 2, 1), "uint8")
+    model = Brightness()
+    found = predict_probabilities(model, images)
+    np.testing.assert_allclose(found[:, 1], images.mean((1, 2, 3)) / 255)
+    assert len(model.sizes) > 1
+    assert len(set(model.sizes)) == 1  # the last piece is filled up
+    assert sum(model.sizes) - 9000 < model.sizes[0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_model_of_no_numbers_is_not_class_zero(bad):
+    broken = SimpleNamespace(predict=lambda images, **_: np.full((len(images), 3), bad))
+    with pytest.raises(InputError, match="not numbers"):
+        predict_probabilities(broken, np.zeros((4, 2, 2, 1), "uint8"))
+
+
+@pytest.fixture
+def copied(trained, tmp_path) -> Run:
+    """The trained run in a folder of its own."""
+    for path in trained.folder.glob("*.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return Run(tmp_path)
+
+
+def test_a_run_is_evaluated_and_the_files_say_the_same(copied, tiny):
+    result = evaluate(copied)
+    data = load_data(tiny)
+    probabilities = np.asarray(copied.model.predict(data.test.images, verbose=0))
+    np.testing.assert_allclose(result.probabilities, probabilities, atol=1e-5)
+    right = probabilities.argmax(1) == data.test.labels
+    assert result.figures["accuracy"] == pytest.approx(right.mean())
+    assert (result.figures["data"], result.figures["split"]) == ("shapes", "test")
+    assert result.figures["n"] == len(data.test)
+    written = json.loads((copied.folder / "evaluation.json").read_text())
+    assert written == result.figures
+    table = pd.read_csv(copied.folder / "predictions.csv")
+    assert table["path"].tolist() == data.test.paths.tolist()
+    assert table["right"].tolist() == right.tolist()
+
+
+def test_other_splits_and_data_have_their_own_files(copied, tmp_path, make_images):
+    other = make_images(tmp_path / "others", 6, 3, seed=5)
+    assert evaluate(copied, split="val").figures["split"] == "val"
+    found = evaluate(copied, data=str(other), split="train")
+    assert found.split.images.shape[1:] == (24, 24, 1), "brought to the model's size and colours"
+    names = {path.name for path in copied.folder.glob("*evaluation*")}
+    assert names == {"evaluation-shapes-val.json", "evaluation-others-train.json"}
+    assert (copied.folder / "predictions-others-train.csv").is_file()
+
+
+def test_other_classes_are_refused(copied, tmp_path, make_images):
+    other = make_images(tmp_path / "others", {"rows": 5, "columns": 5})
+    with pytest.raises(
+        InputError, match=r"classes of others.*blob, columns, rows.*'columns, rows'"
+    ):
+        evaluate(copied, data=str(other))
+    with pytest.raises(InputError, match=r"no such split.*train, val, test.*'valid'"):
+        evaluate(copied, split="valid")
+    assert not list(copied.folder.glob("evaluation*"))
+
+
+def test_a_run_without_a_model_is_refused(tmp_path, images):
+    write_json(tmp_path / "experiment.json", {**Experiment(data=str(images)).changes()})
+    write_json(
+        tmp_path / "environment.json",
+        {"image_shape": [24, 24, 1], "class_names": ["blob", "columns", "rows"]},
+    )
+    with pytest.raises(InputError, match="no model at"):
+        evaluate(Run(tmp_path))
+
+
+def test_coverage_by_hand():
+    table = coverage_table(PROBABILITIES, LABELS)
+    assert table["threshold"].tolist() == [0.9, 0.7, 0.6]
+    assert table["answered"].tolist() == [2, 3, 5]
+    assert table["coverage"].tolist() == [0.4, 0.6, 1.0]
+    assert table["accuracy"].tolist() == pytest.approx([1 / 2, 2 / 3, 3 / 5])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_coverage_against_a_plain_loop(seed):
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(3), 60).round(1)  # many are equally sure
+    labels = generator.integers(0, 3, 60)
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    table = coverage_table(probabilities, labels)
+    assert table["threshold"].tolist() == sorted(set(confidence), reverse=True)
+    for row in table.itertuples():
+        sure = confidence >= row.threshold
+        assert row.answered == sure.sum()
+        assert row.coverage == pytest.approx(sure.mean())
+        assert row.accuracy == pytest.approx(right[sure].mean())
+
+
+def test_the_lowest_threshold_answers_most():
+    table = coverage_table(PROBABILITIES, LABELS)
+    assert lowest_threshold(table, 0.66) == 0.7
+    assert lowest_threshold(table, 0.6) == 0.6
+    assert lowest_threshold(table, 0.9) == float("inf")
+
+
+def test_pairs_are_those_of_the_largest_counts():
+    assert confused_pairs(COUNTS) == [(1, 0, 5), (0, 1, 2), (2, 3, 1)]
+    assert confused_pairs(COUNTS, 1) == [(1, 0, 5)]
+    assert confused_pairs(np.eye(3)) == []
+    assert COUNTS[0, 0] == 9, "the matrix stays as it is"
+
+
+def test_the_most_confused_classes_are_shown():
+    assert classes_to_show(COUNTS, 4) == [0, 1, 2, 3]
+    assert classes_to_show(COUNTS, 2) == [0, 1]
+    assert classes_to_show(COUNTS, 3) == [0, 1, 2]
+    assert classes_to_show(COUNTS, 2, (3, 1)) == [1, 3]
+    assert classes_to_show(np.eye(200), 12) == list(range(12))
+
+
+def test_images_of_a_cell_begin_with_the_most_confident():
+    table = pd.DataFrame(
+        {
+            "label": ["a", "a", "a", "b"],
+            "predicted": ["b", "a", "b", "b"],
+            "probability": [0.6, 0.9, 0.8, 0.7],
+        }
+    )
+    assert images_in_cell(table, "a", "b").index.tolist() == [2, 0]
+    assert images_in_cell(table, "b", "a").empty
