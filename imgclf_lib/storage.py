@@ -91,17 +91,7 @@ def fetch(
 def progress_bar(
     items: Iterable | None, description: str, total: int | None = None, unit: str = "step"
 ) -> tqdm:
-    """A progress bar that appears after two seconds.
-
-    Args:
-        items: What to go through; None for a bar that is updated by hand.
-        description: What is being done.
-        total: How many items there are.
-        unit: What one item is called.
-
-    Returns:
-        The bar; iterate over it instead of the items.
-    """
+    """A progress bar that appears after two seconds."""
     seconds = 0.2 if sys.stderr.isatty() else 10.0  # a log file wants few lines
     return tqdm(items, description, total, unit=unit, delay=2, mininterval=seconds, leave=False)
 
@@ -111,16 +101,6 @@ def building(folder: Path) -> Iterator[Path]:
     """A new folder that gets its name only when it is complete.
 
     What a killed process has left of the same folder is cleared away first.
-
-    Args:
-        folder: The folder to be.
-
-    Yields:
-        An empty folder on the same disk, to write into.
-
-    Raises:
-        InputError: If something cannot be written, for example because the disk is full; nothing
-            is left then.
     """
     prefix = f"{TEMPORARY}{folder.name}-"
     try:
@@ -142,15 +122,7 @@ def building(folder: Path) -> Iterator[Path]:
 
 
 def need_room(folder: Path, size: int) -> None:
-    """See that the disk has room, before the work begins.
-
-    Args:
-        folder: A folder on that disk.
-        size: What will be written, in bytes.
-
-    Raises:
-        OSError: If there is not enough.
-    """
+    """See that the disk has room, before the work begins."""
     free = shutil.disk_usage(folder).free
     if free < size + SPARE:
         raise OSError(f"{size / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free")
@@ -164,14 +136,7 @@ TEMPORARY = "building-"
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Write a file beside its place; move it there only when it is complete.
-
-    Args:
-        path: Where the file shall be.
-
-    Yields:
-        A path in the same folder and with the same suffix, to write to.
-    """
+    """Write a file beside its place; move it there only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
@@ -184,23 +149,13 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write one object as JSON, in one step.
-
-    Args:
-        path: Where the file shall be.
-        content: What JSON can hold.
-    """
+    """Write one object as JSON, in one step."""
     with atomic(path) as beside:
         beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV without its index, in one step.
-
-    Args:
-        path: Where the file shall be.
-        table: Any table.
-    """
+    """Write a table as CSV without its index, in one step."""
     with atomic(path) as beside:
         table.to_csv(beside, index=False)
 
@@ -218,12 +173,5 @@ def digest(*parts: str | bytes, end: bytes = b"\0", size: int = 12) -> str:
 
 
 def stamp_of(state: os.stat_result) -> str:
-    """A text that changes whenever a file is written.
-
-    Args:
-        state: What the file system says about the file.
-
-    Returns:
-        Its size, and when its content and its entry changed.
-    """
+    """A text that changes whenever a file is written."""
     return f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"

@@ -72,17 +72,7 @@ NAMED = 3  # files that a detail names
 def file_findings(
     table: pd.DataFrame, images: np.ndarray, places: np.ndarray, padded: bool = True
 ) -> pd.DataFrame:
-    """Findings about single files.
-
-    Args:
-        table: A row a file, with the columns of ``catalog.COLUMNS``.
-        images: ``uint8`` array of shape ``(m, size, size, channels)``.
-        places: ``int64`` array of shape ``(n,)``: for each row its place in ``images``, or -1.
-        padded: Whether images that are not square have borders.
-
-    Returns:
-        A table as from ``findings.make_findings``.
-    """
+    """Findings about single files."""
     used = table[table["problem"] == ""]
     return pd.concat([_rejected(table), _remarks(used), *_odd(used, images, places, padded)])
 
@@ -184,17 +174,7 @@ def _contrast(images: np.ndarray, places: np.ndarray, shape: np.ndarray) -> np.n
 
 
 def class_findings(table: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
-    """Findings about classes rather than about single files.
-
-    Args:
-        table: A row a file, with the columns of ``catalog.COLUMNS``; ``split`` as the folder
-            gives it, or empty.
-        folder: The folder itself, if there is one, so that empty class folders are seen.
-
-    Returns:
-        A table as from ``findings.make_findings``. Its ``path`` is the folder of a class, or the
-        name of the class where no folder bears it.
-    """
+    """Findings about classes rather than about single files."""
     used = table[table["problem"] == ""]
     places = _class_folders(table)
     rows = [*_counts(table, used, places), *_alike(used, places), *_inner(used)]
@@ -347,15 +327,7 @@ def _number_pictures(table: pd.DataFrame) -> np.ndarray:
 
 
 def group_twins(table: pd.DataFrame, pairs: np.ndarray) -> np.ndarray:
-    """Number the files so that copies and near-duplicates have the same number.
-
-    Args:
-        table: A row a file, with the columns ``hash``, ``pixel_hash`` and ``problem``.
-        pairs: ``int64`` array of shape ``(p, 2)``: rows of the table that are near-duplicates.
-
-    Returns:
-        ``int64`` array of shape ``(n,)``; what hangs together over several steps is one group.
-    """
+    """Number the files so that copies and near-duplicates have the same number."""
     picture = _number_pictures(table)
     used = np.flatnonzero(picture >= 0)
     _, first, inverse = np.unique(picture[used], return_index=True, return_inverse=True)
@@ -370,14 +342,6 @@ def twin_findings(table: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
     one beside it; the detail tells all. Suggested is ``exclude`` for all but the first copy in a
     split, and for training images that are, or nearly are, validation or test images too; never
     for a test image, and never where labels conflict: there a person has to decide.
-
-    Args:
-        table: A row a file, with the columns of ``catalog.COLUMNS``.
-        pairs: ``int64`` array of shape ``(p, 2)``: rows of the table that are near-duplicates, as
-            from ``similar.similar_pairs``; they may hold copies too.
-
-    Returns:
-        A table as from ``findings.make_findings``.
     """
     picture = _number_pictures(table)
     everything = table[["path", "label", "split", "hash"]].assign(picture=picture)

@@ -165,21 +165,7 @@ def make_findings(
     action: str | Sequence[str] | pd.Series = "",
     label: str | Sequence[str] | pd.Series = "",
 ) -> pd.DataFrame:
-    """Findings as a table.
-
-    Args:
-        problem: A kind of ``FINDINGS``, or one for each row.
-        paths: The file of each row; for findings about a class, its folder.
-        details: What exactly, with figures.
-        related: The other files that each row speaks of.
-        action: What is suggested, for a fix list: ``keep``, ``exclude`` or ``relabel``; empty if
-            the finding is not about a file that could be in one.
-        label: The class that is suggested, where the action is ``relabel``.
-
-    Returns:
-        A table with the columns ``severity``, ``problem``, ``path``, ``detail``, ``related``,
-        ``action`` and ``label``.
-    """
+    """Findings as a table."""
     count = len(paths)
     columns = {
         name: [value] * count if isinstance(value, str) else list(value)
@@ -201,14 +187,7 @@ def make_findings(
 
 
 def sort_findings(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All findings in one table: by severity, then by kind in the order of ``FINDINGS``, then path.
-
-    Args:
-        parts: Tables as from ``make_findings``.
-
-    Returns:
-        The table, its rows numbered from 0.
-    """
+    """All findings in one table: by severity, then kind in the order of ``FINDINGS``, then path."""
     table = pd.concat([make_findings("", [], []), *(part for part in parts if len(part))])
     keys = {
         "rank": table["severity"].map(SEVERITIES.index),

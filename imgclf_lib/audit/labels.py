@@ -55,24 +55,6 @@ def find_label_errors(
     alone, so a suspect must also be sure: it has at most 5 % for the given label and at least
     70 % for another one. One temperature for all images first takes away the confidence that the
     classifier has not earned (Guo et al., "On Calibration of Modern Neural Networks", 2017).
-
-    Args:
-        inputs: Features, an array of shape ``(n, d)``, or ``uint8`` images of shape
-            ``(n, height, width, channels)``; both may be memory-mapped.
-        labels: ``int64`` array of shape ``(n,)``.
-        classes: Number of classes.
-        seed: Seed of the folds, and of the choice of 60,000 rows if there are more.
-        groups: Integer array of shape ``(n,)``: images that belong together, such as
-            near-duplicates, have the same number, and are never predicted from one another.
-
-    Returns:
-        The suspects, the least plausible label first, with the columns ``row``, ``label`` (the
-        given one), ``suggested`` (a label too) and ``score`` (0 to 1: probability of the given
-        label). Its ``attrs`` hold ``judged`` (how many images) and ``accuracy`` (how often the
-        classifier agreed with the label). Classes of fewer than 3 groups are not judged.
-
-    Raises:
-        InputError: If ``cleanlab`` is not installed, or fewer than two classes can be judged.
     """
     if find_spec("cleanlab") is None:
         raise InputError(
@@ -164,21 +146,7 @@ def _folds(given: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
 def label_findings(
     experiment: Experiment, data: ImageData, pairs: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Training and validation images that look like another class.
-
-    Args:
-        experiment: With a ``backbone``, its features are compared, otherwise pixels, which find
-            far less.
-        data: Its images.
-        pairs: ``int64`` array of shape ``(p, 2)``: rows of its table that are near-duplicates;
-            they are never judged from one another.
-
-    Returns:
-        A table as from ``findings.make_findings``. The suggestion is ``relabel``, with the class.
-
-    Raises:
-        InputError: If ``cleanlab`` is not installed, or there are too few images.
-    """
+    """Training and validation images that look like another class."""
     if experiment.backbone:
         model = build_model(experiment, data.image_shape, len(data.class_names))
         features = cached_features(model, experiment, data, progress="bar")

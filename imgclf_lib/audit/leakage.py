@@ -136,18 +136,7 @@ class Leaks(NamedTuple):
 def measure_leaks(
     table: pd.DataFrame, images: np.ndarray, places: np.ndarray, groups: np.ndarray
 ) -> Leaks:
-    """Measure what leaked images do, on the validation split where it leaks, else on the test.
-
-    Args:
-        table: A row a file, with the columns ``label``, ``split`` and ``problem``; splits as they
-            were given.
-        images: ``uint8`` array of shape ``(m, size, size, channels)``.
-        places: ``int64`` array of shape ``(n,)``: for each row its place in ``images``, or -1.
-        groups: Integer array of shape ``(n,)``, as from ``file_findings.group_twins``.
-
-    Returns:
-        The scores, and of which split they are.
-    """
+    """Measure what leaked images do, on the validation split where it leaks, else on the test."""
     splits = table["split"].where(table["problem"] == "", "").to_numpy()
     train = np.flatnonzero(splits == "train")
     twins = np.isin(groups, groups[train])

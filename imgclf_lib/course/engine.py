@@ -32,18 +32,7 @@ class Engine(NBClientEngine):
         execution_timeout: int | None = None,
         **options: Any,
     ) -> None:
-        """Execute a notebook cell by cell.
-
-        Args:
-            nb_man: papermill's manager of the notebook.
-            kernel_name: Which kernel to start.
-            start_timeout: Seconds that the kernel may take to start.
-            execution_timeout: Seconds that one cell may take; no limit if None.
-            **options: What other engines use.
-
-        Raises:
-            DeadKernelError: If the kernel ended before the last cell, even without an error.
-        """
+        """Execute a notebook cell by cell."""
         Client(
             nb_man,
             timeout=execution_timeout,

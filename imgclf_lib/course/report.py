@@ -198,17 +198,7 @@ def _picture(output: Any) -> tuple[str, str]:
 def write_report(
     outcomes: Sequence[Outcome], out: Path, about: str, subject: str = ""
 ) -> pd.DataFrame:
-    """Write ``html/`` of the newest notebook, ``index.html`` and ``results.csv``.
-
-    Args:
-        outcomes: All notebooks so far; earlier pages are there already.
-        out: The folder of the suite run.
-        about: Profile and the like, for the index.
-        subject: Name of the data, for the title of the index.
-
-    Returns:
-        What ``results.csv`` holds.
-    """
+    """Write ``html/`` of the newest notebook, ``index.html`` and ``results.csv``."""
     newest = outcomes[-1]
     page = out / "html" / f"{newest.notebook}.html"
     page.write_text(_page(newest), encoding="utf-8")

@@ -91,20 +91,7 @@ def run_notebooks(
 def plan(
     notebooks: Sequence[str], data: str, profile: str, parameters: dict[str, Any]
 ) -> list[Planned]:
-    """Choose the notebooks and check every parameter, before anything runs.
-
-    Args:
-        notebooks: Names or paths; all of the course if empty.
-        data: Known name, folder, list or archive of images, or empty.
-        profile: ``quick`` or ``full``.
-        parameters: Values by parameter name.
-
-    Returns:
-        What to run, in order.
-
-    Raises:
-        InputError: If a name, parameter or value is not allowed.
-    """
+    """Choose the notebooks and check every parameter, before anything runs."""
     if profile not in PROFILES:
         raise InputError("There is no such profile", allowed=", ".join(PROFILES), received=profile)
     parameters = {**parameters, "data": data} if data else dict(parameters)

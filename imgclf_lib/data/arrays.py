@@ -51,23 +51,6 @@ def decode_files(
 
     Large folders are decoded in processes of their own: a file that crashes the decoder ends one
     of those, is found, and is reported as damaged.
-
-    Args:
-        root: The folder that the paths are relative to.
-        paths: The files.
-        size: Height and width of the result, in pixels.
-        channels: 1 for grey, 3 for colour.
-        resize: ``pad``, ``crop`` or ``squash``.
-        out: The ``.npy`` file to write: ``uint8`` of shape ``(n, size, size, channels)``, zeros
-            for a file that cannot be decoded.
-        name: What the progress bar calls the data.
-        inspect: What looks at one file; ``inspect_file`` if not given.
-
-    Returns:
-        A row a file, in the order of the paths, with the columns ``FACTS``.
-
-    Raises:
-        OSError: If the array cannot be written, for example because the disk is full.
     """
     array = np.lib.format.open_memmap(out, "w+", "uint8", (len(paths), size, size, channels))
     start, stride = array.offset, size * size * channels
@@ -100,19 +83,7 @@ def decode_files(
 def decode_arrays(
     images: Sequence[np.ndarray], size: int, channels: int, resize: str, out: Path, name: str
 ) -> pd.DataFrame:
-    """Bring the images of a known data set to one size and colour, in an array on disk.
-
-    Args:
-        images: ``uint8`` arrays of shape ``(height, width, 1 or 3)``, all alike.
-        size: Height and width of the result, in pixels.
-        channels: 1 for grey, 3 for colour.
-        resize: ``pad``, ``crop`` or ``squash``.
-        out: As for ``decode_files``.
-        name: What the progress bar calls the data.
-
-    Returns:
-        As ``decode_files``; the measures of the pictures are left open, because they take time.
-    """
+    """Bring the images of a known data set to one size and colour, in an array on disk."""
     height, width, depth = images[0].shape
     array = np.lib.format.open_memmap(out, "w+", "uint8", (len(images), size, size, channels))
     rows = []
@@ -130,15 +101,7 @@ def decode_arrays(
 
 
 def measure_images(images: Path, name: str) -> pd.DataFrame:
-    """Perceptual hash, brightness and sharpness of images that are decoded already.
-
-    Args:
-        images: ``.npy`` file of shape ``(n, height, width, channels)``.
-        name: What the progress bar calls the data.
-
-    Returns:
-        A row an image with the columns ``perceptual_hash``, ``brightness`` and ``sharpness``.
-    """
+    """Perceptual hash, brightness and sharpness of images that are decoded already."""
     count = len(np.load(images, mmap_mode="r"))
 
     def work(batch: tuple[int, int]) -> list[tuple]:

@@ -73,13 +73,7 @@ class DiskImages:
 
 
 def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
-    """Write some images of an array on disk into another one, with flat memory.
-
-    Args:
-        images: ``.npy`` file of shape ``(n, height, width, channels)``.
-        rows: Which of them, in which order.
-        out: The ``.npy`` file to write.
-    """
+    """Write some images of an array on disk into another one, with flat memory."""
     source = DiskImages(images)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
     length = max(1, PIECE // math.prod(source.shape[1:]))
@@ -90,24 +84,12 @@ def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
 
 
 def write_facts(folder: Path, **facts: Any) -> None:
-    """Mark a folder as complete, and say what it is.
-
-    Args:
-        folder: A folder of the cache.
-        **facts: What JSON can hold.
-    """
+    """Mark a folder as complete, and say what it is."""
     (folder / MARK).write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What ``write_facts`` wrote; also notes that the folder is in use today.
-
-    Args:
-        folder: A complete folder of the cache.
-
-    Returns:
-        The facts.
-    """
+    """What ``write_facts`` wrote; also notes that the folder is in use today."""
     mark = folder / MARK
     mark.touch()
     return json.loads(mark.read_text(encoding="utf-8"))
@@ -189,15 +171,7 @@ LARGEST_AUTOMATIC_SIZE = 64
 
 
 def files_folder(source: Source, experiment: Experiment) -> Path:
-    """Where the decoded files of a source are, or will be.
-
-    Args:
-        source: The data.
-        experiment: Size, colours and way of resizing.
-
-    Returns:
-        A folder below the cache, named after the content and the settings.
-    """
+    """Where the decoded files of a source are, or will be."""
     size = experiment.image_size or f"at most {_largest(experiment)}"
     settings = (FORMAT, PIL.__version__, size, experiment.color, experiment.resize)
     key = digest(source.files_key, *map(str, settings))
@@ -212,16 +186,7 @@ def _largest(experiment: Experiment) -> int:
 
 
 def decode_source(source: Source, experiment: Experiment, base: Path) -> None:
-    """Make the folder of decoded files if it is not there.
-
-    Args:
-        source: The data.
-        experiment: Size, colours and way of resizing.
-        base: As from ``files_folder``; its lock is held.
-
-    Raises:
-        InputError: If the data cannot be read, or the disk is full.
-    """
+    """Make the folder of decoded files if it is not there."""
     if (base / MARK).is_file():
         return
     with building(base) as new:
@@ -257,11 +222,7 @@ def _decode_known(
 
 
 def measure_known(base: Path) -> None:
-    """Fill in what the audit wants to know of a known data set, and training does not.
-
-    Args:
-        base: Its folder of decoded files.
-    """
+    """Fill in what the audit wants to know of a known data set, and training does not."""
     table = pd.read_parquet(base / "files.parquet")
     if table["perceptual_hash"].eq("").any():
         measures = measure_images(base / "images.npy", table["path"])
@@ -335,17 +296,7 @@ class Inspection(NamedTuple):
 
 
 def prepare(experiment: Experiment) -> Prepared:
-    """Find the decoded images of an experiment, or decode them now.
-
-    Args:
-        experiment: Its data fields say which images, at which size, in which splits.
-
-    Returns:
-        The finished folder of splits.
-
-    Raises:
-        InputError: If the data does not exist or cannot be used, or the disk is full.
-    """
+    """Find the decoded images of an experiment, or decode them now."""
     source = open_source(experiment)
     if not (source.listing is None or experiment.fixes):
         check_classes(source.table[source.table["problem"] == ""])  # before anything is written
@@ -385,14 +336,7 @@ def inspect_data(experiment: Experiment) -> Inspection:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table of the cache, also one of an earlier version.
-
-    Args:
-        path: The Parquet file.
-
-    Returns:
-        A row a file; its problems have the names of today.
-    """
+    """Read a table of the cache, also one of an earlier version."""
     return pd.read_parquet(path).replace({"problem": {"truncated": "damaged"}})
 
 

@@ -71,14 +71,6 @@ def similar_pairs(hashes: np.ndarray, images: Any) -> np.ndarray:
 
     Of a thousand copies the result does not hold half a million pairs: it holds enough pairs to
     connect all of them. See ``components``.
-
-    Args:
-        hashes: ``uint64`` array of shape ``(n,)``: ``imagehash.phash`` of each image.
-        images: ``uint8`` array of shape ``(n, height, width, channels)``, or anything like it
-            that gives rows of an array on disk; only rows that are needed are read.
-
-    Returns:
-        ``int64`` array of shape ``(m, 2)``: pairs of rows, the smaller one first, sorted.
     """
     hashes = np.asarray(hashes, "uint64")
     eyes = _Eyes(images)

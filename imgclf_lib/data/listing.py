@@ -87,14 +87,6 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
                                         folder/test/cat/3.jpg
 
     A single folder around all the others, as archives often have, is looked through.
-
-    Args:
-        folder: The folder.
-        class_folders: ``top``: the first folder names the class, whatever lies deeper;
-            ``nested``: every folder that holds images is a class, such as ``animals/cat``.
-
-    Returns:
-        The listing. Links are followed, unless they lead in a circle.
     """
     files, suffixes = _Files(), image_suffixes()
     _walk(str(folder), "", (), files)
@@ -239,14 +231,7 @@ NAMES = {  # what the columns of a list may be called, in lower case
 
 
 def is_list(path: Path) -> bool:
-    """Whether a file names paths and labels.
-
-    Args:
-        path: Any file.
-
-    Returns:
-        Whether it is a CSV or Parquet file with the two columns that are needed.
-    """
+    """Whether a file names paths and labels."""
     if path.suffix.lower() not in LIST_SUFFIXES:
         return False
     try:
@@ -257,19 +242,7 @@ def is_list(path: Path) -> bool:
 
 
 def list_table(path: Path, inside: Path | None = None) -> Listing:
-    """List the files that a CSV or Parquet file names.
-
-    Args:
-        path: The file. Columns: ``path`` (relative to its folder, or absolute) and ``label``;
-            if there, ``split`` (train, val, test) and ``group`` (images that belong together).
-        inside: A folder that no path may leave, for lists that come out of an archive.
-
-    Returns:
-        The listing.
-
-    Raises:
-        InputError: If the file cannot be read, has no such columns, or names no known split.
-    """
+    """List the files that a CSV or Parquet file names."""
     given = _read_table(path)
     root = path.parent
     rows, stamps = [], []
@@ -421,17 +394,7 @@ def read_fixes(path: str | Path) -> pd.DataFrame:
 
 
 def apply_fixes(table: pd.DataFrame, fixes: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Leave files out, and change labels and groups, as a fix list says.
-
-    Args:
-        table: A row a file with the columns ``path``, ``label``, ``group``, ``problem`` and
-            ``detail``.
-        fixes: As from ``read_fixes``.
-        name: What the list is called in the table.
-
-    Returns:
-        A corrected copy. Files of the list that are not in the table are named on standard error.
-    """
+    """Leave files out, and change labels and groups, as a fix list says."""
     table = table.copy()
     wanted = fixes[(fixes["action"] != "keep") | (fixes["group"] != "")]
     unknown = wanted.loc[~wanted["path"].isin(table["path"]), "path"]

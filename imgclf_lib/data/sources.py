@@ -128,17 +128,7 @@ KNOWN = {
 
 
 def load_known(name: str) -> Arrays:
-    """Read a known data set; download it first if its files are not there.
-
-    Args:
-        name: A key of ``KNOWN``.
-
-    Returns:
-        The images and labels of both official splits.
-
-    Raises:
-        InputError: If a file does not match its checksum, or cannot be downloaded.
-    """
+    """Read a known data set; download it first if its files are not there."""
     source = KNOWN[name]
     folder = data_folder() / name
     for file in source.checksums:
@@ -256,28 +246,14 @@ class Source(NamedTuple):
 
     @property
     def table(self) -> pd.DataFrame:
-        """The files as a table.
-
-        Raises:
-            ValueError: For a known name.
-        """
+        """The files as a table."""
         if self.listing is None:
             raise ValueError(f"{self.name} has no files")
         return self.listing.table
 
 
 def open_source(experiment: Experiment) -> Source:
-    """Find the data of an experiment and list its files.
-
-    Args:
-        experiment: Its ``data``, ``class_folders`` and ``group``.
-
-    Returns:
-        The source.
-
-    Raises:
-        InputError: If there is no such data, or it cannot be read.
-    """
+    """Find the data of an experiment and list its files."""
     if experiment.data in KNOWN:
         return Source(experiment.data, experiment.data, None)
     place = Path(experiment.data).expanduser()
@@ -350,14 +326,7 @@ def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
 
 
 def known_table(known: Arrays) -> pd.DataFrame:
-    """The images of a known data set as a table.
-
-    Args:
-        known: Its arrays.
-
-    Returns:
-        A row an image, training images first, with the columns that a ``Listing`` has.
-    """
+    """The images of a known data set as a table."""
     counts = [len(known.train_labels), len(known.test_labels)]
     splits = np.repeat(["train", "test"], counts)
     places = np.concatenate([np.arange(count) for count in counts])

@@ -82,14 +82,7 @@ def make_splits(
 
 
 def check_classes(usable: pd.DataFrame) -> None:
-    """See that there are two classes at least, and that each can be learned.
-
-    Args:
-        usable: A row an image, with the columns ``label`` and ``split``.
-
-    Raises:
-        InputError: If there are fewer than two classes, or one has no training image.
-    """
+    """See that there are two classes at least, and that each can be learned."""
     counts = usable["label"].value_counts()
     if not len(counts):
         raise InputError(

@@ -165,17 +165,7 @@ def _calibration_error(table: pd.DataFrame) -> float:
 def prediction_table(
     probabilities: np.ndarray, split: Split, class_names: tuple[str, ...]
 ) -> pd.DataFrame:
-    """One row an image: what it is, what the model says, how sure it is.
-
-    Args:
-        probabilities: Array of shape ``(n, classes)``.
-        split: The images, in the same order.
-        class_names: Class names in label order.
-
-    Returns:
-        A table with the columns ``path``, ``label``, ``predicted``, ``right``, ``probability``
-        (of the predicted class) and ``label_probability`` (of the true class).
-    """
+    """One row an image: what it is, what the model says, how sure it is."""
     names = np.array(class_names, dtype=object)
     predicted = probabilities.argmax(1)
     return pd.DataFrame(

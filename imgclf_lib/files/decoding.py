@@ -181,12 +181,7 @@ def _stretch(values: np.ndarray) -> Image.Image:
 
 
 def _reduce(image: Image.Image, size: int, how: str) -> tuple[float, float]:
-    """Let a JPEG be decoded at a fraction of its size, no less than twice what is needed.
-
-    Returns:
-        How much of the decoded image is the picture: width and height, in pixels. The rest, less
-        than one pixel, is what the format adds where the fraction leaves a remainder.
-    """
+    """Let a JPEG be decoded at a fraction of its size, no less than twice what is needed."""
     longest, shortest = max(image.size), min(image.size)
     share = {"pad": longest, "crop": shortest, "squash": shortest}[how] / size / 2
     share = min(share, longest / LEAST_SIDE)

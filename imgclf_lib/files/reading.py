@@ -127,18 +127,7 @@ def image_suffixes() -> dict[str, str]:
 
 
 def open_bytes(raw: bytes) -> ImageFile.ImageFile:
-    """Open one image without decoding its pixels yet; for use inside of ``contained``.
-
-    Args:
-        raw: The bytes of a file. Given its path, Pillow leaves it open when decoding fails.
-
-    Returns:
-        A Pillow image that needs no open file.
-
-    Raises:
-        BadImage: If there are no bytes, or the image has more than 89 million pixels. Pillow
-            raises many other kinds of errors.
-    """
+    """Open one image without decoding its pixels yet; for use inside of ``contained``."""
     if not raw:
         raise BadImage("empty", "the file has no bytes")
     image = Image.open(io.BytesIO(raw), formats=read_formats())
@@ -149,17 +138,7 @@ def open_bytes(raw: bytes) -> ImageFile.ImageFile:
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file that may be anything, without waiting for anybody.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its bytes.
-
-    Raises:
-        BadImage: If it cannot be read, is a pipe, a socket or a device, or has more than 500 MB.
-    """
+    """Read a file that may be anything, without waiting for anybody."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  faster, for many files
             raise BadImage("special file", "a folder, pipe, socket or device, not a file")
@@ -180,17 +159,7 @@ def read_file(path: Path) -> bytes:
 
 @contextmanager
 def contained(source: bytes | Image.Image) -> Iterator[list[str]]:
-    """Collect Pillow's warnings, and turn whatever it raises into a ``BadImage``.
-
-    Args:
-        source: The bytes that are decoded, for the reason; or a Pillow image.
-
-    Yields:
-        A list that grows by each warning.
-
-    Raises:
-        BadImage: If the block raises any ``Exception``.
-    """
+    """Collect Pillow's warnings, and turn whatever it raises into a ``BadImage``."""
     with collect_warnings() as heard:
         try:
             yield heard

@@ -60,17 +60,7 @@ FACTS = {
 
 
 def backbone_facts(name: str) -> dict[str, int]:
-    """What a plan needs to know of a backbone; nothing is built.
-
-    Args:
-        name: As for ``input_size``.
-
-    Returns:
-        The number of ``features`` of an image, and of its ``parameters`` without the top.
-
-    Raises:
-        InputError: If there is no such backbone.
-    """
+    """What a plan needs to know of a backbone; nothing is built."""
     input_size(name)
     return dict(zip(("features", "parameters"), FACTS[_key(name)], strict=True))
 
@@ -122,18 +112,6 @@ def add_backbone(keras: ModuleType, experiment: Experiment, pixels: Any, policy:
     Small images are enlarged, grey ones repeated to three channels, and the pixels brought to the
     range that this backbone was trained on. Its batch normalisation stays as it came, also when
     the other weights learn.
-
-    Args:
-        keras: From ``load_keras``.
-        experiment: Its ``backbone`` and ``backbone_weights``.
-        pixels: Symbolic ``(batch, height, width, channels)``, 0 to 255.
-        policy: The ``keras.DTypePolicy`` of the backbone.
-
-    Returns:
-        Symbolic ``(batch, features)``: the last feature map, averaged over its area.
-
-    Raises:
-        InputError: If there is no such backbone, or its weights cannot be had.
     """
     layers, name = keras.layers, _key(experiment.backbone)
     input_size(name)
@@ -291,20 +269,7 @@ def _checked_downloads() -> Iterator[None]:
 def fetch_weights(
     fname: str, origin: str, cache_subdir: str = "models", file_hash: str | None = None
 ) -> str:
-    """The path of a file of weights, downloaded if it is not there; same call as in Keras.
-
-    Args:
-        fname: Name of the file.
-        origin: Its address; ``IMGCLF_MIRROR`` names another server, with a folder ``weights``.
-        cache_subdir: Not used: all weights are kept in one folder.
-        file_hash: Published checksum, MD5 or SHA-256 in hexadecimal.
-
-    Returns:
-        The path.
-
-    Raises:
-        InputError: If it cannot be downloaded, or is not the file it should be.
-    """
+    """The path of a file of weights, downloaded if it is not there; same call as in Keras."""
     path = weights_folder() / fname
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{fname}.lock")):

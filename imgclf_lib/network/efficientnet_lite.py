@@ -70,16 +70,7 @@ STORAGES = {
 def build_efficientnet_lite0(
     image_shape: tuple[int, int, int], include_top: bool = False
 ) -> "keras.Model":
-    """The network without weights of its own, in the global number format of Keras.
-
-    Args:
-        image_shape: Height, width and 3 channels.
-        include_top: Whether the 1,000 scores of ImageNet come out, or the last feature map.
-
-    Returns:
-        A functional model: pixels as ``(pixel - 127) / 128`` in; ``(batch, height / 32,
-        width / 32, 1280)`` features out, or ``(batch, 1000)`` scores before the softmax.
-    """
+    """The network without weights of its own, in the global number format of Keras."""
     keras = load_keras()
     layers = keras.layers
     inputs = keras.Input(image_shape)
@@ -145,14 +136,7 @@ def _normalize(layers: ModuleType, values: Any, name: str, clip: bool) -> Any:
 
 
 def imagenet_file() -> Path:
-    """The file of ImageNet weights in the installed package.
-
-    Returns:
-        Its path.
-
-    Raises:
-        InputError: If the package is not installed, or its file is not the published one.
-    """
+    """The file of ImageNet weights in the installed package."""
     found = importlib.util.find_spec(PACKAGE)
     path = Path(found.origin).parent / FILE if found and found.origin else None
     if path is None or not path.is_file():
@@ -173,15 +157,7 @@ def imagenet_file() -> Path:
 
 
 def load_torch_weights(model: "keras.Model", path: str | Path) -> None:
-    """Put PyTorch weights into the network.
-
-    Args:
-        model: From ``build_efficientnet_lite0``.
-        path: A file of weights with the names of the package ``efficientnet-lite-pytorch``.
-
-    Raises:
-        InputError: If a tensor is missing or has another shape.
-    """
+    """Put PyTorch weights into the network."""
     tensors = read_torch_file(path)
     for layer in model.layers:
         if not layer.weights:
@@ -248,18 +224,7 @@ class _Tensor(NamedTuple):
 
 
 def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
-    """Read a dictionary of tensors in the older format of ``torch.save``.
-
-    Args:
-        path: A ``.pth`` or ``.pt`` file that holds a state dictionary.
-
-    Returns:
-        The tensors by name, in their order, as arrays in memory.
-
-    Raises:
-        InputError: If the file is missing, cut short or damaged, holds anything but tensors, or
-            is in the newer format, which is a zip file.
-    """
+    """Read a dictionary of tensors in the older format of ``torch.save``."""
     path = Path(path)
     try:
         with path.open("rb") as file:

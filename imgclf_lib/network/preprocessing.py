@@ -89,15 +89,7 @@ def _covariance(images: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> 
 
 
 def scaling_settings(experiment: Experiment, statistics: PixelStatistics) -> dict[str, Any]:
-    """The arguments of ``scaling_layer``, as plain data.
-
-    Args:
-        experiment: As there.
-        statistics: As there.
-
-    Returns:
-        ``scale`` and ``offset``: numbers, or a list with a number for each channel.
-    """
+    """The arguments of ``scaling_layer``, as plain data."""
     if experiment.scaling != "standardize":
         return {"scale": 1 / 255 if experiment.scaling == "unit" else 1.0, "offset": 0.0}
     scale, offset = 1 / statistics.deviation, -statistics.mean / statistics.deviation
@@ -197,14 +189,7 @@ def _within(side: int, chance: np.ndarray, share: float) -> np.ndarray:
 
 
 def augmentation_settings(experiment: Experiment) -> list[tuple[str, dict[str, Any]]]:
-    """The layers of ``augmentation_layers``, as plain data.
-
-    Args:
-        experiment: As there.
-
-    Returns:
-        Classes of ``keras.layers`` and their arguments, in the order of the layers.
-    """
+    """The layers of ``augmentation_layers``, as plain data."""
     chosen: list[tuple[str, dict[str, Any]]] = []
     if experiment.rotate:
         settings = {"factor": experiment.rotate / 360, "fill_mode": "nearest", "name": "rotate"}
@@ -225,16 +210,7 @@ def augmentation_settings(experiment: Experiment) -> list[tuple[str, dict[str, A
 
 
 def augmentation_layers(experiment: Experiment) -> "list[keras.Layer]":
-    """The layers that change images at random while training, and do nothing afterwards.
-
-    Args:
-        experiment: Its ``rotate``, ``zoom``, ``brightness`` and ``contrast`` say which, and how
-            strongly; its ``seed`` makes them repeatable.
-
-    Returns:
-        Keras layers for pixels of 0..255; an empty list if nothing is asked for. The other kinds
-        of augmentation are those of ``move_pixels``.
-    """
+    """The layers that change images at random while training, and do nothing afterwards."""
     layers = load_keras().layers
     return [getattr(layers, kind)(**each) for kind, each in augmentation_settings(experiment)]
 

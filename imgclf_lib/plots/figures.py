@@ -153,12 +153,7 @@ def show(drawing: Axes | Figure, alt: str) -> None:
 
 
 def save(drawing: Axes | Figure, path: "Path") -> None:
-    """Write a drawing as a PNG file.
-
-    Args:
-        drawing: Axes or a figure.
-        path: Where to.
-    """
+    """Write a drawing as a PNG file."""
     path.write_bytes(png(drawing))
 
 
@@ -223,7 +218,16 @@ def _alike(short: dict[str, str]) -> list[str]:
 
 
 def cut(text: str, longest: int, keep_end: bool = False) -> str:
-    """One line, shortened to so many columns; letters of East Asia take two, marks none."""
+    """One line, shortened to so many columns; letters of East Asia take two, marks none.
+
+    Args:
+        text: The line.
+        longest: Columns that there are.
+        keep_end: Cut out the middle, and not the end.
+
+    Returns:
+        The line, with "…" where something is missing.
+    """
     if _width(text) <= longest:
         return text
     room = longest - 1

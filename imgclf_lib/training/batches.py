@@ -77,12 +77,6 @@ def feed(batches: Batches) -> Any:
     again in the next step. This one neither tunes itself nor holds a generator.
 
     On the other backends the images are on the GPU from now on, if there is one and they fit.
-
-    Args:
-        batches: The batches; ``fit_batches`` puts them in order before each epoch.
-
-    Returns:
-        A ``tf.data.Dataset`` on TensorFlow, else a ``keras.utils.PyDataset``.
     """
     keras = load_keras()
     if keras.backend.backend() != "tensorflow":
@@ -145,13 +139,6 @@ def balanced_order(labels: np.ndarray, generator: np.random.Generator) -> np.nda
 
     Images of a small class come again and again, none of them twice before all came once; of a
     large class some wait for another epoch.
-
-    Args:
-        labels: ``int64`` array of shape ``(n,)``.
-        generator: Source of chance.
-
-    Returns:
-        ``int64`` array of shape ``(n,)``: rows, in a random order.
     """
     classes = np.unique(labels)
     turns = [len(each) for each in np.array_split(np.arange(len(labels)), len(classes))]

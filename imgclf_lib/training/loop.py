@@ -166,19 +166,7 @@ def fit_phase(
     phase: str = "",
     last_epoch: int = 0,
 ) -> Recorder:
-    """Train a model, from its weights or from its checkpoint, and record every epoch.
-
-    Args:
-        job: The training that this is a phase of; its experiment has the settings.
-        model: Not compiled if it is new; compiled if it was loaded from a checkpoint.
-        history: Rows of the epochs that are already done.
-        splits: What to train on, and what to validate with.
-        phase: As for ``Recorder``.
-        last_epoch: As for ``Recorder``.
-
-    Returns:
-        The recorder, with its ``history`` and its ``status``.
-    """
+    """Train a model, from its weights or from its checkpoint, and record every epoch."""
     experiment, classes = job.experiment, len(job.data.class_names)
     (train, val), many = splits, measuring_batch(job.data.image_shape)
     last_epoch, done = last_epoch or experiment.epochs, len(history)

@@ -75,9 +75,6 @@ def muon_class() -> Any:
     Muon of Keras leaves convolutions to Adam; this one sees a kernel as a matrix with a column
     for each filter. The size of a step is that of Liu et al., "Muon is Scalable for LLM Training"
     (2025), so that the learning rate of Adam fits.
-
-    Returns:
-        A subclass of ``keras.optimizers.Muon``, to be made with the same arguments.
     """
     keras = load_keras()
     ops = keras.ops
@@ -105,10 +102,6 @@ def fuse_batch_normalization(model: "keras.Model") -> None:
     seventh of a training step of ``fast`` (``bench/profile_step.py``). The layers stay those of
     Keras: they are saved, loaded and used to predict as before, and compute the same numbers, but
     for rounding.
-
-    Args:
-        model: Its own layers are changed; those inside of a backbone are not, and on other
-            backends nothing is.
     """
     if backend_name() != "tensorflow":
         return

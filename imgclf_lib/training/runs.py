@@ -139,15 +139,7 @@ def run_folder(experiment: Experiment, data: ImageData) -> Path:
 
 
 def environment(experiment: Experiment, data: ImageData) -> dict[str, Any]:
-    """Where and with what a run is made.
-
-    Args:
-        experiment: The experiment.
-        data: Its data.
-
-    Returns:
-        What ``environment.json`` holds.
-    """
+    """Where and with what a run is made."""
     keras = load_keras(experiment.backend)
     versions = {}
     for name in PACKAGES:

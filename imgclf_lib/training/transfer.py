@@ -60,31 +60,14 @@ LARGEST_SAMPLE = 10_000  # images on which the training accuracy of a head is me
 
 
 def is_head(model: "keras.Model") -> bool:
-    """Whether a model takes features and not pixels.
-
-    Args:
-        model: Any model of this library.
-
-    Returns:
-        Whether it is the head of a network alone.
-    """
+    """Whether a model takes features and not pixels."""
     return len(model.inputs[0].shape) == 2
 
 
 def resumed_history(
     checkpoint: "keras.Model", experiment: Experiment, data: ImageData, history: pd.DataFrame
 ) -> pd.DataFrame:
-    """The rows of a history that a checkpoint has really reached.
-
-    Args:
-        checkpoint: The model after its last saved epoch.
-        experiment: Its batch size gives the steps of an epoch.
-        data: Its training images.
-        history: All rows; one that was written just before a crash may be ahead.
-
-    Returns:
-        The first rows.
-    """
+    """The rows of a history that a checkpoint has really reached."""
     before = 0
     if experiment.backbone and not is_head(checkpoint):
         before = int((history["phase"] == "head").sum())
@@ -95,18 +78,7 @@ def resumed_history(
 def train_backbone(
     job: Job, model: "keras.Model", checkpoint: "keras.Model | None", history: pd.DataFrame
 ) -> tuple[Recorder, float | None]:
-    """Train the head on frozen features, then fine-tune the whole network if that is asked for.
-
-    Args:
-        job: The training.
-        model: The whole network, not trained; or its checkpoint, if it was being fine-tuned.
-        checkpoint: The head or the whole network after its last saved epoch, if there is one.
-        history: Rows of the epochs that are already done.
-
-    Returns:
-        The recorder of the last phase, and the accuracy of the best model on training images; None
-        where fine-tuning made that model, so that it must be measured on pixels.
-    """
+    """Train the head on frozen features, then fine-tune the whole network if that is asked for."""
     experiment, accuracy = job.experiment, None
     if model is not checkpoint:
         recorder, accuracy = _train_head(job, model, checkpoint, history)

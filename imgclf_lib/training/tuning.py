@@ -256,14 +256,7 @@ def search(
 
 
 def varied(experiments: Sequence[Experiment]) -> list[str]:
-    """The fields in which experiments differ.
-
-    Args:
-        experiments: Any experiments.
-
-    Returns:
-        Names of fields, in the order of their definition.
-    """
+    """The fields in which experiments differ."""
     names = (each.name for each in fields(Experiment))
     return [name for name in names if len({getattr(each, name) for each in experiments}) > 1]
 

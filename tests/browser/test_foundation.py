@@ -15,9 +15,9 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.widgets.base import Frame, Heartbeat, Picture
-from imgclf_lib.evaluation_plots import confusion_matrix
-from imgclf_lib.widgets.controls import Controls
+from imgclf_lib.course.widgets.base import Frame, Heartbeat, Picture
+from imgclf_lib.plots import confusion_matrix
+from imgclf_lib.course.widgets.controls import Controls
 
 names = ["learning_rate", "batch_size", "epochs", "filters", "dropout", "flip", "optimizer"]
 controls, said, heart = Controls(Experiment(), names), ipywidgets.HTML(), Heartbeat()

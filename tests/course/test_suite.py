@@ -22,7 +22,7 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 GOOD = (
-    "from imgclf_lib.report import headline\nheadline(f'The <answer> is {answer}.', answer=answer)"
+    "from imgclf_lib.course import headline\nheadline(f'The <answer> is {answer}.', answer=answer)"
 )
 
 
@@ -94,7 +94,7 @@ def test_interact_does_not_stall(write: Callable[..., str], tmp_path: Path) -> N
 
 
 def test_one_sentence_stands_for_a_live_widget(write: Callable[..., str], tmp_path: Path) -> None:
-    source = "from imgclf_lib.widgets.base import Frame\nFrame('Try <this>')"
+    source = "from imgclf_lib.course.widgets.base import Frame\nFrame('Try <this>')"
     run_notebooks([write("live", source)], tmp_path / "report")
     stored = (tmp_path / "report" / "notebooks" / "live.ipynb").read_text()
     assert "(Live in JupyterLab: Try <this>)" in stored

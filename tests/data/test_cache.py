@@ -68,9 +68,10 @@ def test_a_real_small_disk(tmp_path, monkeypatch, make_images):
     try:
         script = (
             "import sys\n"
-            "from imgclf_lib import cache, cache_folders\n"
+            "from imgclf_lib import storage\n"
+            "from imgclf_lib.data import cache\n"
             "from imgclf_lib.experiment import Experiment\n"
-            "cache_folders.SPARE = -10**9  # let it begin, and hit the end of the disk\n"
+            "storage.SPARE = -10**9  # let it begin, and hit the end of the disk\n"
             "cache.prepare(Experiment(data=sys.argv[1], image_size=200))\n"
         )
         monkeypatch.setenv("IMGCLF_CACHE", str(disk))
@@ -343,7 +344,7 @@ def test_no_such_data(own_cache):
 
 KILLED = """
 import sys, time
-from imgclf_lib import cache, decoding
+from imgclf_lib.data import arrays, cache
 from imgclf_lib.experiment import Experiment
 calls = []
 def slow(*arguments):

@@ -339,7 +339,7 @@ def test_what_is_no_archive(place):
 KILLED = """
 import sys
 from pathlib import Path
-from imgclf_lib.archives import unpack
+from imgclf_lib.files import unpack
 unpack(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

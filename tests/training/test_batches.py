@@ -173,7 +173,7 @@ FITTED = """
 import numpy as np
 from imgclf_lib.backend import load_keras
 keras = load_keras()
-from imgclf_lib.batches import Batches, feed
+from imgclf_lib.training.batches import Batches, feed
 from imgclf_lib.data import Split
 from imgclf_lib.experiment import Experiment
 images = np.zeros((8, 2, 2, 1), "uint8")

@@ -24,7 +24,7 @@ import os, random, resource, signal, sys, time
 from pathlib import Path
 import numpy as np
 from imgclf_lib.backend import load_keras
-from imgclf_lib.runs import atomic
+from imgclf_lib.storage import atomic
 keras = load_keras()
 
 def start_saving(path, limited):

@@ -334,10 +334,10 @@ def test_an_interruption_keeps_what_is_done(network, shapes, counted, monkeypatc
 
 KILLED = """
 import os, signal, sys
-from imgclf_lib import transfer
+from imgclf_lib.training import transfer
 from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.model import build_model
+from imgclf_lib.network import build_model
 transfer.LARGEST_BATCH, transfer.SAVE_EVERY = 4, 2
 write, asked = transfer._write, []
 def dies(path, places, rows):

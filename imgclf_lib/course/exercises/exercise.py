@@ -68,12 +68,7 @@ class Exercise:
         self._hints_given = 0
 
     def check(self, answer: Any = None, *facts: Any) -> None:
-        """Say whether an answer is right; if it is not, what about it is wrong.
-
-        Args:
-            answer: A value, a function or a model; ``...`` or None while there is no answer.
-            *facts: What the notebook has made and the question is about.
-        """
+        """Say whether an answer is right; if it is not, what about it is wrong."""
         try:
             if unanswered(answer):
                 raise Unanswered
@@ -110,44 +105,17 @@ class Exercise:
 
 
 def question(title: str, **about: Any) -> Callable[[Callable[..., str]], Exercise]:
-    """Make an exercise of the judge that is written below it, and name it after the judge.
-
-    Args:
-        title: The question in a few words.
-        **about: The tests, hints, solve and explanation of the exercise.
-
-    Returns:
-        A decorator for the judge: a function of the answer and the facts.
-    """
+    """Make an exercise of the judge that is written below it, and name it after the judge."""
     return lambda judge: Exercise(judge.__name__, title, judge=judge, **about)
 
 
 def unanswered(answer: Any) -> bool:
-    """Whether the place for the answer is still empty.
-
-    Args:
-        answer: Anything.
-
-    Returns:
-        Whether it is None, ``...``, or an empty text.
-    """
+    """Whether the place for the answer is still empty."""
     return answer is None or answer is ... or (isinstance(answer, str) and not answer.strip())
 
 
 def call(function: Any, *arguments: Any) -> Any:
-    """What a learner's function returns.
-
-    Args:
-        function: The answer, which should be a function.
-        *arguments: What it is called with.
-
-    Returns:
-        What it returns.
-
-    Raises:
-        Mistake: If it is no function.
-        Unanswered: If it returns nothing yet.
-    """
+    """What a learner's function returns."""
     if not callable(function):
         raise Mistake(f"A function is wanted here, not {_kind(function)}.")
     result = function(*arguments)
@@ -157,18 +125,7 @@ def call(function: Any, *arguments: Any) -> Any:
 
 
 def number(answer: Any) -> float:
-    """An answer as a number, whatever form it came in.
-
-    Args:
-        answer: A Python or NumPy number, an array or a list of one number, a tensor of any
-            backend, or a text such as ``"1,024"``, ``"0.5"`` or ``"50 %"``.
-
-    Returns:
-        The number.
-
-    Raises:
-        Mistake: If it is not one number.
-    """
+    """An answer as a number, whatever form it came in."""
     if isinstance(answer, str):
         text = answer.replace(",", "").replace("_", "").strip()
         scale = 0.01 if text.endswith("%") else 1.0
@@ -186,17 +143,7 @@ def number(answer: Any) -> float:
 
 
 def array(answer: Any) -> np.ndarray:
-    """An answer as an array of numbers, whatever form it came in.
-
-    Args:
-        answer: A NumPy array, a list, a table, or a tensor of any backend.
-
-    Returns:
-        Array of numbers or of truth values.
-
-    Raises:
-        Mistake: If it does not hold numbers.
-    """
+    """An answer as an array of numbers, whatever form it came in."""
     try:
         if hasattr(answer, "detach"):  # a PyTorch tensor that remembers its gradient
             answer = answer.detach().cpu()
@@ -219,25 +166,7 @@ def judge_number(
     close: float = 0.0,
     relative: float = 1e-9,
 ) -> str:
-    """Judge a number that has typical mistakes.
-
-    Args:
-        answer: The learner's number, in any form.
-        right: The right one.
-        praise: What to say about it.
-        mistakes: What to say about a wrong number, and that number; or a list of such numbers.
-            The first that fits is said.
-        otherwise: What to say about any other number, after "… is not it."
-        share: Whether a share is wanted, so that percent deserve a word of their own.
-        close: How far a number may be off.
-        relative: How far it may be off, as a part of its size.
-
-    Returns:
-        The praise.
-
-    Raises:
-        Mistake: If it is not the right number.
-    """
+    """Judge a number that has typical mistakes."""
     found = number(answer)
 
     def fits(value: float, target: float) -> bool:
@@ -272,32 +201,7 @@ def judge_function(
     close: float = 1e-6,
     relative: float = 1e-5,
 ) -> str:
-    """Judge a learner's function by what it returns, case by case.
-
-    Args:
-        function: The learner's function.
-        right: A right one: the solution.
-        cases: The arguments of each call.
-        praise: What to say about a right function.
-        mistakes: What to say about a wrong function, and a function that makes this mistake; or a
-            list of such functions. The first that returns the same in the first case that goes
-            wrong is said. Where such a function returns ``nan``, anything is the same. Or, which
-            is shorter, one function of the arguments, which names what each mistake returns.
-        otherwise: What to say about any other function; or a function that says it, of what was
-            found, what was right, and the arguments.
-        shape: The same, for a result of another shape that is none of the mistakes.
-        changed: What to say if the arguments are not the same after the call; empty if that is
-            no mistake.
-        read: What makes an array of a result.
-        close: How far a number may be off.
-        relative: How far it may be off, as a part of its size.
-
-    Returns:
-        The praise.
-
-    Raises:
-        Mistake: If it is not right.
-    """
+    """Judge a learner's function by what it returns, case by case."""
 
     def same(found: np.ndarray, wanted: np.ndarray, holes: bool = False) -> bool:
         if found.shape != wanted.shape:
@@ -367,14 +271,7 @@ def _show(title: str, text: str, color: str = NOTE_COLOR, code: str = "") -> Non
 
 
 def exercises_of(notebook: str) -> list[Exercise]:
-    """The exercises of one notebook, in their order.
-
-    Args:
-        notebook: Such as ``04_train``.
-
-    Returns:
-        The exercises; empty if the notebook has none.
-    """
+    """The exercises of one notebook, in their order."""
     name = f"{__package__}.{notebook.partition('_')[2]}"
     if importlib.util.find_spec(name) is None:
         return []
