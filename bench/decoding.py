@@ -37,14 +37,8 @@ import tyro
 from tqdm import tqdm
 
 RESULTS = Path(__file__).parent / "results"
-
-
 BATCH = 256
-
-
 PASSES = ("rate", "second")  # what is compared of the first and of the second pass
-
-
 HOW_TO_GET = """There is no folder {folder}. The JPEG copy of CIFAR-10 is a good one:
     mkdir -p data/cifar10 && tar -xJf cifar10-jpeg.tar.xz -C data/cifar10
 Any folder of class folders, or of train and test folders with class folders, will do."""

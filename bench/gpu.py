@@ -32,8 +32,6 @@ import pandas as pd
 import tyro
 
 SECONDS = 6
-
-
 QUESTION = ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 
 
@@ -68,7 +66,7 @@ def measure(contender: str, data: str, seed: int, preset_name: str, epochs: int)
             "train_and_save_s": whole,
             "train_s": float(seconds.sum()),
             "first_epoch_s": float(seconds.iloc[0]),
-            "test_accuracy": evaluate(run).figures["accuracy"],
+            "test_accuracy": evaluate(run).metrics["accuracy"],
         }
     dataset = load_data(experiment)
     model = build_model(

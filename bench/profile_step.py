@@ -22,8 +22,6 @@ import tyro
 from throughput import apart, contenders, our_model, random_batches, torch_step
 
 STEPS = 8
-
-
 # The first pattern that is found in the name of an operation says what it counts as.
 OURS = {
     "convolution, backward": "BackpropFilter|BackpropInput",
@@ -34,8 +32,6 @@ OURS = {
     "optimiser": "^(StatefulPartitionedCall/)?(sgd|muon|convolution_muon)",
     "the rest": ":",
 }
-
-
 TORCH = {
     "convolution, backward": "convolution_backward",
     "convolution, forward": "convolution",

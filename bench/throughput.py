@@ -39,11 +39,7 @@ if TYPE_CHECKING:
     from imgclf_lib.training import Batches
 
 BATCH, SIDE, SECONDS = 256, 32, 12
-
-
 NAMES = ("ours", "torch")
-
-
 KINDS = ("ours float32", "ours bfloat16", "ours muon", "torch float32", "torch bfloat16")
 
 

@@ -55,7 +55,7 @@ def ours(data: str, seed: int, epochs: float) -> dict[str, float]:
         return {
             "seconds": float(run.history["seconds"].sum()),
             "val_accuracy": run.metrics["val_accuracy"],
-            "test_accuracy": evaluate(run).figures["accuracy"],
+            "test_accuracy": evaluate(run).metrics["accuracy"],
         }
 
 

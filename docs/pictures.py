@@ -9,8 +9,6 @@ from pathlib import Path
 from PIL import Image
 
 PICTURES = Path(__file__).parent / "pictures"
-
-
 # Screenshot of a test: name of the picture.
 WANTED = {
     "report": "report",

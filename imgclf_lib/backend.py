@@ -17,8 +17,6 @@ import numpy as np
 from imgclf_lib.errors import InputError
 
 BACKENDS = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}  # module: extra to install
-
-
 PROCESSOR = Path("/proc/cpuinfo")  # of Linux; elsewhere nothing is known
 
 

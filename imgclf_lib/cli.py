@@ -185,7 +185,7 @@ def evaluate(
     from imgclf_lib.training import Run
 
     evaluation = evaluate_run(Run(run), data, split)
-    metrics, images = evaluation.figures, evaluation.split
+    metrics, images = evaluation.metrics, evaluation.split
     bins = calibration_table(evaluation.probabilities, images.labels)
     counts, names = metrics["confusion_matrix"], evaluation.class_names
     save_evaluation_figures(run, counts, names, bins, evaluation.predictions, images.images)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     pass
 
 RENAMED = {"erase": "random_erasing", "averaging": "ema"}  # fields: the first name, and today's
-
-
 # How far apart two values of a field are: by their difference; by their ratio (from 0.001 to 0.01
 # is as far as from 0.01 to 0.1); or by their ratio, and powers of two are enough.
 Scale = Literal["linear", "log", "powers"]
@@ -372,8 +370,6 @@ def preset(name: str) -> Experiment:
 
 
 LITE0 = "efficientnetlite0"
-
-
 # Side of the images that each network was trained on; the names are those of keras.applications.
 SIZES = {
     LITE0: 224,

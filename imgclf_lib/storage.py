@@ -129,8 +129,6 @@ def need_room(folder: Path, size: int) -> None:
 
 
 SPARE = 50_000_000  # bytes that stay free on the disk
-
-
 TEMPORARY = "building-"
 
 

@@ -13,8 +13,6 @@ from imgclf_lib.experiment import Experiment
 from imgclf_lib.training import Run, train
 
 SIDE = 24
-
-
 SHAPES = ("blob", "columns", "rows")
 
 
@@ -111,8 +109,6 @@ SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
 ]
-
-
 ZOOM = 1.25  # a window of 1280 x 800 pixels, enlarged as on a projector
 
 

@@ -65,8 +65,6 @@ LIGHT = {
     "imgclf_lib",
     *(f"imgclf_lib.{name}" for name in ("cli", "errors", "experiment", "presets")),
 }
-
-
 LOADED = """
 import json, sys
 from imgclf_lib.cli import main

@@ -14,25 +14,17 @@ from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import PRESETS, RENAMED, Experiment, preset, scale_of
 
 HINTS = typing.get_type_hints(Experiment)
-
-
 CHOICES = {
     name: typing.get_args(kind)
     for name, kind in HINTS.items()
     if typing.get_origin(kind) is Literal
 }
-
-
 NUMBERS = {
     each.name: each.metadata for each in fields(Experiment) if HINTS[each.name] in (int, float)
 }
-
-
 LISTS = {
     each.name: each.metadata for each in fields(Experiment) if HINTS[each.name] == tuple[int, ...]
 }
-
-
 TEXTS = {each.name: each.default for each in fields(Experiment) if HINTS[each.name] is str}
 
 

@@ -21,18 +21,12 @@ from imgclf_lib.course.exercises.exercise import exercises_of
 from imgclf_lib.experiment import Experiment
 
 ROOT = Path(__file__).parent.parent
-
-
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
 ORDER = [
     *("00_start_here", "01_explore_data", "02_preprocess", "03_build_model"),
     *("04_train", "05_evaluate", "06_predict", "07_tune"),
     *("08_your_own_images", "09_transfer_learning", "10_go_fast"),
 ]
-
-
 # What the quick profile reaches on Fashion-MNIST. Bands, not digits: backends, processors and
 # versions differ a little; a broken course differs a lot.
 BANDS = {

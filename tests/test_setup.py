@@ -16,17 +16,9 @@ from rattler import MatchSpec
 from imgclf_lib import __version__
 
 ROOT = Path(__file__).parent.parent
-
-
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-
-
 CONDA_NAMES = {"matplotlib-base": "matplotlib"}
-
-
 FROM_PIP = {"keras", "tyro"}  # too new, or missing, on the conda side
 
 

@@ -14,58 +14,28 @@ from imgclf_lib.data import components
 # A value is odd if it is far from the others and also beyond a limit of its own: a folder in
 # which all images are alike, or all are different, gives few findings.
 FAR = 3.5  # robust z-score (Iglewicz and Hoaglin 1993)
-
-
 TIMES_SIZE = 3.0  # as long or as short as the middle image, in mean side length
-
-
 TIMES_SHAPE = 2.5  # as flat or as tall as the middle image
-
-
 DARK, BRIGHT = 12.0, 243.0  # mean grey, 0 to 255
-
-
 UNUSUAL = 2.0  # robust z-score that a dark or bright image must also have: grey has ends
-
-
 # Variance of the Laplacian, as a part of the variance of the grey values: of white noise 20, of
 # sharp photographs 0.2 to 2, of those that were blurred so that one sees it below 0.05.
 DETAIL = 0.05
-
-
 CONSTANT = 4.0  # standard deviation of the grey values, 0 to 255
-
-
 CANDIDATE = 20 * CONSTANT**2  # the Laplacian of noise has 20 times its variance
-
-
 # Files that a fix list may leave out; the others are out of the way already, or not there.
 LOST = (
     *("excluded", "empty", "damaged", "not an image", "unsupported format"),
     *("too large", "unreadable"),
 )
-
-
 PIECE = 2_000_000  # pixels held as floats at a time
-
-
 FEW_IMAGES = 10  # a class with fewer training images is neither learned nor measured well
-
-
 IMBALANCE = 3.0  # with two classes, three to one makes "always the larger" right in 75 % of cases
-
-
 LAST = r"/?[^/]*$"  # the name of a file in a path, which may hold line breaks
-
-
 # Letters of other scripts that look like Latin ones, in lower case.
 _LOOK_ALIKE = str.maketrans("аеорсухіјѕԁԛԝһӏνοαικρτυχᴏıⅼ", "aeopcyxijsdqwhlvoaikptuxoil")
-
-
 # What is measured on outranks what is learned from: its copies leave, it stays.
 RANKS = {"": 0, "train": 0, "val": 1, "test": 2}
-
-
 NAMED = 3  # files that a detail names
 
 

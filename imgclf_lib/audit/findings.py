@@ -8,11 +8,7 @@ import pandas as pd
 from imgclf_lib.data import PROBLEMS
 
 SEVERITIES = ("error", "warning", "remark")
-
-
 FINDING_COLUMNS = ("severity", "problem", "path", "detail", "related", "action", "label")
-
-
 MOST_RELATED = 20  # a finding names no more other files than this, and counts the rest
 
 
@@ -32,8 +28,6 @@ class Kind(NamedTuple):
 
 
 NOTHING = "Nothing needs to be done."
-
-
 _ON_REJECTED = {  # severity, what to do
     "hidden": ("remark", "Let it be if it is no image of yours."),
     "no class": ("warning", "Move it into the folder of its class if it belongs to the data."),
@@ -152,8 +146,6 @@ FINDINGS = {
     ),
     "note": Kind("remark", "The image is used, with a remark.", NOTHING),
 }
-
-
 _RANKS = {kind: rank for rank, kind in enumerate(FINDINGS)}
 
 

@@ -22,20 +22,10 @@ from imgclf_lib.storage import progress_bar
 from imgclf_lib.training import cached_features
 
 FOLDS = 5
-
-
 MOST_ROWS = 60_000  # more are sampled
-
-
 FEWEST = 3  # groups of images of a class, below which nothing can be said about its labels
-
-
 SURE, DOUBT = 0.7, 0.05  # least probability of the suggested label, largest of the given one
-
-
 COLUMNS = ["row", "label", "suggested", "score"]
-
-
 MOST_BYTES = 800_000_000  # of images or features that are held in memory
 
 

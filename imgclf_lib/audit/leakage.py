@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
-from imgclf_lib.evaluation import accuracy_interval, principal_components
+from imgclf_lib.evaluation import principal_components, wilson_interval
 
 MOST_TRAIN = 60_000  # more training images are sampled; those of a leaked image may then be missing
-
-
 MOST_BYTES = 800_000_000  # of images that are held in memory
 
 
@@ -38,15 +36,15 @@ class LeakageEffect(NamedTuple):
     interval_leaked: tuple[float, float]
 
     @property
-    def figures(self) -> dict[str, Any]:
-        """The figures as JSON can hold them: None in place of NaN."""
-        figures = self._asdict()
-        for name, value in figures.items():
+    def metrics(self) -> dict[str, Any]:
+        """The metrics as JSON can hold them: None in place of NaN."""
+        metrics = self._asdict()
+        for name, value in metrics.items():
             if isinstance(value, tuple):
-                figures[name] = [None if np.isnan(end) else end for end in value]
+                metrics[name] = [None if np.isnan(end) else end for end in value]
             elif np.isnan(value):
-                figures[name] = None
-        return figures
+                metrics[name] = None
+        return metrics
 
     @property
     def sentence(self) -> str:
@@ -83,25 +81,26 @@ def _leakage_effect(
     how large the effect can become.
     """
     leaked = np.asarray(leaked, bool)
-    right = np.zeros(len(held_labels), bool)
+    correct = np.zeros(len(held_labels), bool)
     if len(train_labels) == 1:
-        right = held_labels == train_labels[0]
+        correct = held_labels == train_labels[0]
     elif len(held_labels) and len(train_labels):
         rows = np.random.default_rng(seed).permutation(len(train_labels))[:MOST_TRAIN]
         rows = np.sort(rows)
         reduce = principal_components(train_images, rows, seed)
         classifier = KNeighborsClassifier(1, algorithm="brute")
         classifier.fit(reduce(train_images, rows), train_labels[rows])
-        right = classifier.predict(reduce(held_images)) == held_labels
-    everyone, others, twins = (_score(some) for some in (right, right[~leaked], right[leaked]))
+        correct = classifier.predict(reduce(held_images)) == held_labels
+    parts = (correct, correct[~leaked], correct[leaked])
+    everyone, others, twins = map(_score, parts)
     scores = everyone[0], others[0], twins[0]
-    return LeakageEffect(len(right), int(leaked.sum()), *scores, everyone[1], others[1], twins[1])
+    return LeakageEffect(len(correct), int(leaked.sum()), *scores, everyone[1], others[1], twins[1])
 
 
-def _score(right: np.ndarray) -> tuple[float, tuple[float, float]]:
-    if not len(right):
+def _score(correct: np.ndarray) -> tuple[float, tuple[float, float]]:
+    if not len(correct):
         return float("nan"), (float("nan"), float("nan"))
-    return float(right.mean()), accuracy_interval(int(right.sum()), len(right))
+    return float(correct.mean()), wilson_interval(int(correct.sum()), len(correct))
 
 
 def _range(interval: tuple[float, float]) -> str:
@@ -128,9 +127,9 @@ class Leaks(NamedTuple):
         return f"Leakage into the {name} split: {self.effect.sentence}"
 
     @property
-    def figures(self) -> dict[str, Any]:
-        """The figures as JSON can hold them."""
-        return {"split": self.split} | ({} if self.effect is None else self.effect.figures)
+    def metrics(self) -> dict[str, Any]:
+        """The metrics as JSON can hold them."""
+        return {"split": self.split} | ({} if self.effect is None else self.effect.metrics)
 
 
 def measure_leaks(

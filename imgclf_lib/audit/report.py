@@ -17,8 +17,6 @@ from imgclf_lib.data import FIX_COLUMNS, inspect_data, load_data, read_fixes
 from imgclf_lib.experiment import Experiment
 
 WIDTH = 100  # characters of a line of prose
-
-
 LONGEST = 140  # characters of an example
 
 
@@ -241,7 +239,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         "findings": audit.findings[columns].to_dict("records"),
     }
     if audit.leakage is not None:
-        content["leakage"] = audit.leakage.figures
+        content["leakage"] = audit.leakage.metrics
     return content
 
 

@@ -17,11 +17,7 @@ from imgclf_lib.errors import InputError
 from imgclf_lib.storage import cache_folder, course_folder
 
 PACKAGES = ("keras", "numpy", "pandas", "matplotlib", "jupyterlab", "ipywidgets", "papermill")
-
-
 GIGABYTE = 1e9
-
-
 DISK_NEEDED = 3.0  # gigabytes: caches and models of the whole course, with room to spare
 
 

@@ -21,17 +21,9 @@ from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 
 TEST_SHARE = 0.25  # honest test images for each training image
-
-
 LEAKED_SHARE = 0.1  # training images that are test images too: half as copies, half as JPEG
-
-
 WRONG_SHARE = 0.02  # training images in the folder of another class
-
-
 RARE_SHARE = 0.2  # images of the last class that are kept
-
-
 _NO_EXIF = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(60))
 
 

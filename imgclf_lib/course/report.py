@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 MIME_TYPE = "application/vnd.imgclf.headline+json"
-
-
 REPORT_TYPE = "application/vnd.imgclf.report+json"
-
-
 MOST_ROWS = 30
-
-
 # The parts of a report, in order, with their headings.
 PARTS = {
     "short": "In short",

@@ -23,8 +23,6 @@ from imgclf_lib.experiment import Experiment
 from imgclf_lib.storage import course_folder
 
 PROFILES = ("quick", "full")
-
-
 LOADING = ("data", "fixes", "group")  # parameters that say which images there are
 
 

@@ -13,25 +13,17 @@ import pandas as pd
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image
-from imgclf_lib.files import Inspected, decode, inspect_file, measure
+from imgclf_lib.files import FileFacts, decode, inspect_file, measure_image
 from imgclf_lib.storage import progress_bar
 
-FACTS = list(Inspected._fields[1:])
-
-
+FACTS = list(FileFacts._fields[1:])
 KINDS = {
     **dict.fromkeys(FACTS, "str"),
     **dict.fromkeys(("width", "height"), "int64"),
     **dict.fromkeys(("brightness", "sharpness"), "float64"),
 }
-
-
 FEW_FILES = 1000  # for these, starting processes would take longer than it saves
-
-
 BATCH = 64
-
-
 ROWS = 5000  # of a table: small ones cost time, and rows that wait to become one cost memory
 
 Batch = tuple[int, list[str]]  # the place of its first image, and the paths
@@ -45,7 +37,7 @@ def decode_files(
     resize: str,
     out: Path,
     name: str,
-    inspect: Callable[[Path, int, int, str], Inspected] | None = None,
+    inspect: Callable[[Path, int, int, str], FileFacts] | None = None,
 ) -> pd.DataFrame:
     """Decode files into an array on disk, and gather what is known about each.
 
@@ -105,7 +97,7 @@ def measure_images(images: Path, name: str) -> pd.DataFrame:
     count = len(np.load(images, mmap_mode="r"))
 
     def work(batch: tuple[int, int]) -> list[tuple]:
-        return [measure(Image.fromarray(each.squeeze())) for each in _rows(images, *batch)]
+        return [measure_image(Image.fromarray(each.squeeze())) for each in _rows(images, *batch)]
 
     starts = range(0, count, BATCH)
     rows: list[tuple] = []
@@ -157,12 +149,12 @@ def _alone(work: Callable[[Batch], list[tuple]], batch: Batch) -> list[tuple]:
     try:
         return joblib.Parallel(2, backend="loky")([joblib.delayed(work)(batch)])[0]
     except TerminatedWorkerError:
-        nothing = Inspected(None, 0, 0, "", "", "", "", np.nan, np.nan, "damaged", "")
+        nothing = FileFacts(None, 0, 0, "", "", "", "", np.nan, np.nan, "damaged", "")
         return [nothing._replace(detail="it crashes the decoder, or needs too much memory")[1:]]
 
 
 def _decode_batch(
-    inspect: Callable[[Path, int, int, str], Inspected],
+    inspect: Callable[[Path, int, int, str], FileFacts],
     root: Path,
     names: list[str],
     how: tuple[int, int, str],

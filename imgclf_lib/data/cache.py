@@ -33,14 +33,8 @@ from imgclf_lib.files import collect_warnings, read_formats
 from imgclf_lib.storage import TEMPORARY, building, cache_folder, digest, need_room
 
 MARK = "data.json"  # a folder that holds it is complete, and ours
-
-
 PIECE = 16_000_000  # bytes copied at a time
-
-
 UNPACKING = "unpacking-"
-
-
 DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
 
 
@@ -165,8 +159,6 @@ def _locked(name: str) -> str:
     return name
 
 FORMAT = 3  # changes when the same settings would give other pixels or facts
-
-
 LARGEST_AUTOMATIC_SIZE = 64
 
 
@@ -275,7 +267,7 @@ class Prepared(NamedTuple):
     fingerprint: str
 
 
-class Inspection(NamedTuple):
+class InspectedData(NamedTuple):
     """Every file of a data set, decoded and measured; splits are those that were given.
 
     Args:
@@ -314,7 +306,7 @@ def prepare(experiment: Experiment) -> Prepared:
     return Prepared(source.name, folder, tuple(facts["class_names"]), facts["fingerprint"])
 
 
-def inspect_data(experiment: Experiment) -> Inspection:
+def inspect_data(experiment: Experiment) -> InspectedData:
     """Decode and measure every file, also where no splits could be made.
 
     Args:
@@ -340,7 +332,7 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path).replace({"problem": {"truncated": "damaged"}})
 
 
-def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspection:
+def _inspection(source: Source, experiment: Experiment, base: Path) -> InspectedData:
     """All that is known about the files, with the user's corrections."""
     table = read_table(base / "files.parquet").astype(KINDS)
     decoded = np.arange(len(table))
@@ -367,10 +359,10 @@ def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspectio
     places[(table["problem"] != "").to_numpy()] = -1
     images = np.load(base / "images.npy", mmap_mode="r")
     pairs = decoded[np.load(base / "pairs.npy")]
-    return Inspection(source.name, source.place, table, images, places, pairs)
+    return InspectedData(source.name, source.place, table, images, places, pairs)
 
 
-def _build_splits(found: Inspection, experiment: Experiment, base: Path, folder: Path) -> None:
+def _build_splits(found: InspectedData, experiment: Experiment, base: Path, folder: Path) -> None:
     """Write the images of each split into an array of its own."""
     _report(found)
     fractions = (experiment.validation_fraction, experiment.test_fraction)
@@ -389,7 +381,7 @@ def _build_splits(found: Inspection, experiment: Experiment, base: Path, folder:
         write_facts(new, class_names=names, fingerprint=fingerprint)
 
 
-def _report(found: Inspection) -> None:
+def _report(found: InspectedData) -> None:
     rejected = found.table[found.table["problem"] != ""]
     if len(rejected):
         first = "; ".join(

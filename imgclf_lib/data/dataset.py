@@ -14,8 +14,6 @@ from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 
 PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however many there are
-
-
 ORDERS = ("chance", "brightness", "size", "distance")
 
 

@@ -11,50 +11,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 SIDE = 16  # images are compared at this height and width: enough to tell, too few for JPEG noise
-
-
 SAME = (0.65, 0.93)  # range of the least correlation of near-duplicates, found by looking at pairs
-
-
 ABOVE = (0.2, 2.5)  # and how it follows from that of unrelated images: an offset and a factor
-
-
 COLOR = 20  # largest difference of their colours, in grey levels (root of the mean square)
-
-
 LIGHT = 30  # largest difference of their mean brightness, in grey levels
-
-
 CONTRAST = 1.3  # largest ratio of their contrasts
-
-
 FLAT = 4  # an image of less contrast (standard deviation, grey levels) shows too little to compare
-
-
 NOISE = 8  # grey levels by which copies of a flat image may differ in any pixel
-
-
 SAMPLE = 3000  # images from which it is learned what all have in common
-
-
 PIECE = 4_000_000  # pixels held as floats at a time
-
-
 PART = 50_000  # candidates that are looked at before the next are chosen
-
-
 ROUNDS = 32  # different images with one and the same hash that are told apart
-
-
 BANDS = (0, 16, 32, 48)  # where the four parts of a hash begin, in bits
-
-
 DISTANCES = (3, 7, 11)  # what is found for certain if 0, 1 or 2 bits of a part may differ
-
-
 MOST_WORK = (10**11, 5 * 10**9, 3 * 10**8)  # comparisons of hashes for each of them, at most
-
-
 MOST_TILES = 256  # 16 hashes each: with how many one is compared in one band
 
 Pairs = tuple[np.ndarray, np.ndarray]

@@ -17,24 +17,16 @@ from imgclf_lib.files import CONTENT_PROBLEMS, image_suffixes
 from imgclf_lib.storage import digest, stamp_of
 
 SPLITS = ("train", "val", "test")
-
-
 SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-
-
 COLUMNS = [
     *("path", "label", "split", "group", "width", "height", "mode"),
     *("hash", "pixel_hash", "perceptual_hash", "brightness", "sharpness", "problem", "detail"),
 ]
-
-
 TEXTS = [name for name in COLUMNS if name not in ("width", "height", "brightness", "sharpness")]
-
-
 PROBLEMS = {
     **CONTENT_PROBLEMS,
     "hidden": "The file or one of its folders is hidden: its name begins with a dot.",
@@ -220,8 +212,6 @@ def assign_groups(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
     return table.assign(group=pd.array(groups, dtype="str"))
 
 LIST_SUFFIXES = (".csv", ".parquet")
-
-
 NAMES = {  # what the columns of a list may be called, in lower case
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
     "label": ("label", "class", "category", "class_name"),
@@ -309,8 +299,6 @@ def _read_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame(chosen)
 
 ACTIONS = ("keep", "exclude", "relabel")
-
-
 FIX_COLUMNS = ("path", "action", "label", "group", "problem", "detail")
 
 

@@ -9,7 +9,7 @@ Notebook 05, Evaluate, teaches it; 06 prediction.
 
 from imgclf_lib.evaluation.advice import data_advice, result_advice
 from imgclf_lib.evaluation.baselines import (
-    compare_paired,
+    mcnemar_test,
     predict_linear,
     predict_most_frequent,
     predict_nearest,
@@ -17,7 +17,6 @@ from imgclf_lib.evaluation.baselines import (
 )
 from imgclf_lib.evaluation.metrics import (
     Evaluation,
-    accuracy_interval,
     calibration_table,
     classes_to_show,
     confused_pairs,
@@ -26,6 +25,7 @@ from imgclf_lib.evaluation.metrics import (
     images_in_cell,
     lowest_threshold,
     measure,
+    wilson_interval,
 )
 from imgclf_lib.evaluation.prediction import (
     ImagePrediction,
@@ -40,10 +40,8 @@ __all__ = [
     "Evaluation",
     "ImagePrediction",
     "Manner",
-    "accuracy_interval",
     "calibration_table",
     "classes_to_show",
-    "compare_paired",
     "confused_pairs",
     "coverage_table",
     "data_advice",
@@ -52,6 +50,7 @@ __all__ = [
     "images_in_cell",
     "lowest_threshold",
     "manner_of",
+    "mcnemar_test",
     "measure",
     "predict_files",
     "predict_image",
@@ -60,4 +59,5 @@ __all__ = [
     "predict_nearest",
     "principal_components",
     "result_advice",
+    "wilson_interval",
 ]

@@ -4,27 +4,15 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.data import ImageData
-from imgclf_lib.evaluation.metrics import Evaluation, accuracy_interval, confused_pairs
+from imgclf_lib.evaluation.metrics import Evaluation, confused_pairs, wilson_interval
 from imgclf_lib.training import Run
 
 FEW_IMAGES = 20  # training images of a class, below which luck decides what is learnt
-
-
 BALANCED = 1.5  # the largest class in terms of the smallest, up to which we say balanced
-
-
 FEW_STEPS = 200
-
-
 WIDE_INTERVAL = 0.1
-
-
 WIDE_GAP = 0.1  # between training and validation accuracy
-
-
 COARSE = 16  # pixels of a file for each pixel of the network
-
-
 MANY_NAMES = 5  # more names than this are counted, not listed
 
 
@@ -86,16 +74,16 @@ def result_advice(
         run: The run that was evaluated.
         training_images: How many images it learned from.
         baseline: Name of the best simple classifier.
-        paired: Network against baseline, as from ``baselines.compare_paired``.
+        paired: Network against baseline, as from ``baselines.mcnemar_test``.
 
     Returns:
         Sentences, the most urgent first; empty if the numbers ask for nothing.
     """
-    figures, metrics, said = result.figures, run.metrics, []
-    low, high = figures["accuracy_ci95"]
+    metrics, training, said = result.metrics, run.metrics, []
+    low, high = metrics["accuracy_ci95"]
     if paired["p_value"] >= 0.05:
         said.append(
-            f"Do not rely on this network yet: {figures['n']:,} test images cannot tell it from the"
+            f"Do not rely on this network yet: {metrics['n']:,} test images cannot tell it from the"
             f" baseline {_quoted(baseline)}."
         )
     elif paired["only_second"] > paired["only_first"]:
@@ -105,17 +93,17 @@ def result_advice(
         )
     if high - low > WIDE_INTERVAL:
         said.append(
-            f"Test on more images before you compare models: with {figures['n']:,} of them the"
+            f"Test on more images before you compare models: with {metrics['n']:,} of them the"
             f" accuracy may lie anywhere between {low:.0%} and {high:.0%}."
         )
-    known, unknown = metrics["train_accuracy"], metrics["val_accuracy"]
+    known, unknown = training["train_accuracy"], training["val_accuracy"]
     if known - unknown > WIDE_GAP:
         said.append(
             f"The network knows its training images better than others ({known:.0%} right against"
             f" {unknown:.0%} of the validation images). More images help most; augmentation and"
             " dropout may help too."
         )
-    best, last = _best_epoch(run.history), metrics["epochs_run"]
+    best, last = _best_epoch(run.history), training["epochs_run"]
     steps = last * -(-training_images // run.experiment.batch_size)
     if steps < FEW_STEPS:
         said.append(
@@ -131,13 +119,13 @@ def result_advice(
 
 
 def _about_classes(result: Evaluation) -> list[str]:
-    figures, said = result.figures, []
-    low, _ = figures["accuracy_ci95"]
-    counts = np.array(figures["confusion_matrix"])
-    tested = [each for each in figures["per_class"] if each["support"]]
+    metrics, said = result.metrics, []
+    low, _ = metrics["accuracy_ci95"]
+    counts = np.array(metrics["confusion_matrix"])
+    tested = [each for each in metrics["per_class"] if each["support"]]
     worst = min(tested, key=lambda each: (each["recall"], -each["support"]))
     found = round(worst["recall"] * worst["support"])
-    if accuracy_interval(found, worst["support"])[1] < low:
+    if wilson_interval(found, worst["support"])[1] < low:
         said.append(
             f"The class {_quoted(worst['class'])} is found in only {found:,} of its"
             f" {worst['support']:,} test images, clearly less often than the average. Look at its"
@@ -159,12 +147,12 @@ def _about_classes(result: Evaluation) -> list[str]:
 
 def _about_confidence(result: Evaluation) -> list[str]:
     confidence = float(result.probabilities.max(1).mean())
-    low, high = result.figures["accuracy_ci95"]
+    low, high = result.metrics["accuracy_ci95"]
     if low <= confidence <= high:
         return []
     kind = "higher than its accuracy" if confidence > high else "lower than its accuracy"
     return [
-        f"The mean confidence, {confidence:.0%}, is {kind}, {result.figures['accuracy']:.0%}: fit a"
+        f"The mean confidence, {confidence:.0%}, is {kind}, {result.metrics['accuracy']:.0%}: fit a"
         " temperature (notebook 05) before you use the probabilities."
     ]
 

@@ -13,11 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from imgclf_lib.data import Split
 
 COMPONENTS = 64  # principal components that stand for the pixels; keeps the work small
-
-
 MOST_IMAGES = 10_000  # training images used at most
-
-
 PIECE = 4_000_000  # numbers held as floats at a time; memory stays flat however many there are
 
 
@@ -63,20 +59,20 @@ def predict_linear(train: Split, images: np.ndarray) -> np.ndarray:
     return _fit_predict(model, train, images)
 
 
-def compare_paired(first_right: np.ndarray, second_right: np.ndarray) -> dict[str, float]:
+def mcnemar_test(first_correct: np.ndarray, second_correct: np.ndarray) -> dict[str, float]:
     """Whether two classifiers differ on the same images: the exact McNemar test.
 
     From McNemar (1947). Only the images that exactly one of the two gets right tell anything.
 
     Args:
-        first_right: Boolean array of shape ``(n,)``: where the first classifier is right.
-        second_right: The same for the second, for the same images.
+        first_correct: Boolean array of shape ``(n,)``: where the first classifier is right.
+        second_correct: The same for the second, for the same images.
 
     Returns:
         ``only_first`` and ``only_second`` (counts) and ``p_value``.
     """
-    only_first = int((first_right & ~second_right).sum())
-    only_second = int((second_right & ~first_right).sum())
+    only_first = int((first_correct & ~second_correct).sum())
+    only_second = int((second_correct & ~first_correct).sum())
     different = only_first + only_second
     p_value = float(binomtest(only_first, different).pvalue) if different else 1.0
     return {"only_first": only_first, "only_second": only_second, "p_value": p_value}

@@ -20,14 +20,14 @@ class Evaluation(NamedTuple):
     """The result of evaluating a run.
 
     Args:
-        figures: What ``evaluation.json`` holds.
+        metrics: What ``evaluation.json`` holds.
         predictions: What ``predictions.csv`` holds: a row an image.
         probabilities: ``float32`` array of shape ``(n, classes)``.
         split: The images that were predicted.
         class_names: Class names in the order of the model's outputs.
     """
 
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     predictions: pd.DataFrame
     probabilities: np.ndarray
     split: Split
@@ -43,7 +43,7 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
         split: ``train``, ``val`` or ``test``.
 
     Returns:
-        The figures, predictions and images.
+        The metrics, predictions and images.
 
     Raises:
         InputError: If there is no such split, or the classes of the data are not the model's.
@@ -63,7 +63,7 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
         )
     images: Split = getattr(source, split)
     probabilities = predict_probabilities(run.model, images.images)
-    figures = {
+    metrics = {
         "data": source.name,
         "split": split,
         **measure(probabilities, images.labels, run.class_names),
@@ -71,15 +71,15 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
     table = prediction_table(probabilities, images, run.class_names)
     # The plain names are for the run's own test split; anything else says what it is.
     other = f"-{source.name}-{split}" if data or split != "test" else ""
-    write_json(run.folder / f"evaluation{other}.json", figures)
+    write_json(run.folder / f"evaluation{other}.json", metrics)
     write_table(run.folder / f"predictions{other}.csv", table)
-    return Evaluation(figures, table, probabilities, images, run.class_names)
+    return Evaluation(metrics, table, probabilities, images, run.class_names)
 
 
 def measure(
     probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """All figures of an evaluation.
+    """All metrics of an evaluation.
 
     Args:
         probabilities: Array of shape ``(n, classes)``.
@@ -93,7 +93,7 @@ def measure(
         occur) and ``macro_f1`` (mean F1 of the classes that occur or are predicted).
     """
     predicted, known = probabilities.argmax(1), range(len(class_names))
-    right = int((predicted == labels).sum())
+    correct = int((predicted == labels).sum())
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=known, zero_division=0
     )
@@ -109,8 +109,8 @@ def measure(
     ]
     exact = probabilities.astype("float64")
     return {
-        "accuracy": right / len(labels),
-        "accuracy_ci95": list(accuracy_interval(right, len(labels))),
+        "accuracy": correct / len(labels),
+        "accuracy_ci95": list(wilson_interval(correct, len(labels))),
         "balanced_accuracy": float(recall[support > 0].mean()),
         "macro_f1": float(f1[(support > 0) | np.isin(known, predicted)].mean()),
         "loss": float(log_loss(labels, exact / exact.sum(1, keepdims=True), labels=known)),
@@ -121,17 +121,17 @@ def measure(
     }
 
 
-def accuracy_interval(right: int, count: int) -> tuple[float, float]:
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     """The 95 % confidence interval of an accuracy, after Wilson (1927).
 
     Args:
-        right: Number of right answers.
+        correct: Number of right answers.
         count: Number of images, at least 1.
 
     Returns:
         Low and high end, 0 to 1.
     """
-    interval = binomtest(right, count).proportion_ci(0.95, "wilson")
+    interval = binomtest(correct, count).proportion_ci(0.95, "wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -147,9 +147,9 @@ def calibration_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataF
         columns ``confidence`` (mean highest probability), ``accuracy`` and ``count``.
     """
     confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == labels
+    correct = probabilities.argmax(1) == labels
     place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    table = pd.DataFrame({"place": place, "confidence": confidence, "accuracy": right})
+    table = pd.DataFrame({"place": place, "confidence": confidence, "accuracy": correct})
     grouped = table.groupby("place").agg(
         confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), count=("place", "size")
     )
@@ -193,9 +193,9 @@ def coverage_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFram
         ``accuracy`` (share of right answers among them).
     """
     confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == labels
+    correct = probabilities.argmax(1) == labels
     order = np.argsort(-confidence, kind="stable")
-    sure, hits = confidence[order], np.cumsum(right[order])
+    sure, hits = confidence[order], np.cumsum(correct[order])
     last = np.flatnonzero(np.append(sure[1:] != sure[:-1], True))  # equally sure, equally treated
     answered = last + 1
     return pd.DataFrame(

@@ -16,14 +16,8 @@ from imgclf_lib.storage import progress_bar
 from imgclf_lib.training import Run
 
 PIECE = 512  # images decoded before the model sees them; bounds memory
-
-
 LONGEST_VIEW = 300  # pixels of an image as it is shown to people
-
-
 DRAWING = 280  # height and width of a drawing before the pixel path makes it small
-
-
 INK = 32  # a pixel that differs more than this from the background is part of the thing
 
 

@@ -9,19 +9,25 @@ Notebook 08, Your own images, teaches it.
 """
 
 from imgclf_lib.files.archives import is_archive, unpack
-from imgclf_lib.files.decoding import CONTENT_PROBLEMS, Inspected, decode, inspect_file, measure
+from imgclf_lib.files.decoding import (
+    CONTENT_PROBLEMS,
+    FileFacts,
+    decode,
+    inspect_file,
+    measure_image,
+)
 from imgclf_lib.files.reading import BadImage, collect_warnings, image_suffixes, read_formats
 
 __all__ = [
     "CONTENT_PROBLEMS",
     "BadImage",
-    "Inspected",
+    "FileFacts",
     "collect_warnings",
     "decode",
     "image_suffixes",
     "inspect_file",
     "is_archive",
-    "measure",
+    "measure_image",
     "read_formats",
     "unpack",
 ]

@@ -21,47 +21,19 @@ from imgclf_lib.errors import InputError
 from imgclf_lib.storage import progress_bar
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-
-
 MOST_MEMBERS = 1_000_000
-
-
 MOST_MEMBER_BYTES = 500_000_000  # a larger file is no image that is read
-
-
 MOST_RATIO = 200  # a bomb grows a thousandfold or more; images hardly at all
-
-
 FREE_RATIO = 256_000_000  # bytes that any archive may grow to, whatever the ratio
-
-
 MOST_DISK = 0.9  # share of the free disk that may be filled
-
-
 LONGEST_PART, LONGEST_PATH = 255, 1024  # bytes of a file name, and of a path in the archive
-
-
 DEEPEST = 32  # folders inside one another
-
-
 ADVICE = "Get it again, or unpack it with a program that you trust and give the folder"
-
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-
-
 SPECIAL = "it is a pipe, a device or another special file"
-
-
 SHORT = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
-
-
 PIECE = 1 << 20  # bytes read at a time
-
-
 BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
-
-
 DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError),

@@ -25,11 +25,7 @@ from imgclf_lib.files.reading import (
 )
 
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
-
-
 LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
-
-
 TURNS = {  # what to do by EXIF value; whether across is then mirrored, and down
     2: (Image.Transpose.FLIP_LEFT_RIGHT, True, False),
     3: (Image.Transpose.ROTATE_180, True, True),
@@ -39,11 +35,7 @@ TURNS = {  # what to do by EXIF value; whether across is then mirrored, and down
     7: (Image.Transpose.TRANSVERSE, True, True),
     8: (Image.Transpose.ROTATE_90, False, True),
 }
-
-
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-
-
 CONTENT_PROBLEMS = {
     "empty": "The file has no bytes: copy it again from where it came.",
     "damaged": "The file is damaged or cut short: copy or download it again, or save it anew.",
@@ -54,14 +46,8 @@ CONTENT_PROBLEMS = {
     "unreadable": "The file cannot be opened: look at its permissions, and whether it is there.",
     "special file": "Not a file but a folder, pipe, socket or device: remove it.",
 }
-
-
 THUMBNAIL = 64  # longest side, in pixels, of what perceptual hash and sharpness are taken from
-
-
 COUNTED_BYTES = 1_000_000  # frames of a GIF or TIFF can only be counted by walking through them
-
-
 SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP", "CUR": "ICO"}
 
 
@@ -236,7 +222,7 @@ def _resize(image: Image.Image, size: int, how: str, box: Box) -> Image.Image:
     return image.resize(whole, filter, box)
 
 
-class Inspected(NamedTuple):
+class FileFacts(NamedTuple):
     """What one file is.
 
     Args:
@@ -269,7 +255,7 @@ class Inspected(NamedTuple):
     detail: str = ""
 
 
-def inspect_file(path: Path, size: int, channels: int, resize: str) -> Inspected:
+def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts:
     """Decode and measure one file. It is only read, never waited for, and may hold anything.
 
     Args:
@@ -290,25 +276,25 @@ def inspect_file(path: Path, size: int, channels: int, resize: str) -> Inspected
         detail = "; ".join(filter(None, [*remarks, decoded.remark]))
         pixels, width, height, mode = decoded[:4]
         pixel_hash = _digest(np.ascontiguousarray(pixels), f"{width} x {height}".encode())
-        facts = (width, height, mode, digest, pixel_hash, *measure(decoded.whole))
-        return Inspected(pixels, *facts, problem="", detail=detail)
+        facts = (width, height, mode, digest, pixel_hash, *measure_image(decoded.whole))
+        return FileFacts(pixels, *facts, problem="", detail=detail)
     except BadImage as error:
         problem, detail = error.problem, error.detail
     except Exception as error:  # of measuring, as when memory runs out
         problem, detail = "damaged", f"it cannot be measured ({type(error).__name__})"
     if problem == "not an image" and path.suffix.lower() not in image_suffixes():
         problem = "unknown extension"
-    return Inspected(hash=digest, problem=problem, detail=detail)
+    return FileFacts(hash=digest, problem=problem, detail=detail)
 
 
-def measure(image: Image.Image) -> tuple[str, float, float]:
+def measure_image(image: Image.Image) -> tuple[str, float, float]:
     """Look at a picture as a whole.
 
     Args:
         image: A Pillow image in mode ``L`` or ``RGB``.
 
     Returns:
-        Perceptual hash, brightness and sharpness, as ``Inspected`` describes them.
+        Perceptual hash, brightness and sharpness, as ``FileFacts`` describes them.
     """
     share = THUMBNAIL / max(image.size)
     if share < 1:

@@ -16,11 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from imgclf_lib.errors import InputError
 
 MAXIMUM_BYTES = 500_000_000  # a larger file is no image that the pixel limit would let through
-
-
 MAXIMUM_PIXELS = 89_000_000  # beyond this Pillow speaks of a decompression bomb
-
-
 # What Pillow decodes by itself. Left out on purpose: formats that start another program (EPS), that
 # open a file inside the file (IPTC), that have no signature and would take any bytes (SPIDER, IMT,
 # PCD), that unpack without a bound (FITS), and those that Pillow only names.
@@ -29,18 +25,10 @@ READ = (
     *("ICNS", "PSD", "DDS", "QOI", "SGI", "PCX", "DCX", "FLI", "DIB", "SUN", "MSP", "PIXAR"),
     *("XBM", "XPM", "XVTHUMB", "BLP", "FTEX", "GBR", "MCIDAS", "TGA"),
 )
-
-
 # Endings of pictures that Pillow does not know.
 MORE_SUFFIXES = (".heic", ".heif", ".jxl", ".svg", ".dcm", ".psb", ".raw")
-
-
 CONTENT = "its content is {}"
-
-
 HEIC = "HEIC photos are not read; convert them to JPEG"
-
-
 OTHERS = (  # where, signature, kind of problem, words
     (0, b"%!PS", "unsupported format", "EPS and PostScript are not read; export it as PNG"),
     (0, b"\xc5\xd0\xd3\xc6", "unsupported format", "EPS is not read; export it as PNG"),
@@ -77,11 +65,7 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
-
-
 UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
-
-
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
 
 

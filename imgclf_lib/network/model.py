@@ -22,23 +22,13 @@ if TYPE_CHECKING:
     import keras
 
 SMALLEST_MAP = 2  # a feature map of fewer pixels a side is not halved again
-
-
 SMALLEST_VARIANCE = 5e-4  # added, so that directions without variation are not blown up
-
-
 # Share of the averages of batch normalisation that a step keeps. Keras's own 0.99 still remembers
 # the untrained network after a hundred steps, which is all that a short training has.
 BATCH_MOMENTUM = 0.9
-
-
 # Numbers that a normalisation holds for each channel.
 NORMALIZATIONS = {"BatchNormalization": 4, "LayerNormalization": 2, "GroupNormalization": 2}
-
-
 COLUMNS = ["layer", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
-
-
 # Numbers that the optimiser keeps beside each weight; Muon keeps 2 outside of convolutions.
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1, "muon": 1}
 

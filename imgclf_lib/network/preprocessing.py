@@ -22,20 +22,10 @@ if TYPE_CHECKING:
     import keras
 
 PATCH = 2  # height and width of the patches that a whitened stem looks at, in pixels
-
-
 MOST_PATCHES = 400_000
-
-
 MOVED = ("flip", "shift", "random_erasing")
-
-
 COMPUTED = ("rotate", "zoom", "brightness", "contrast")
-
-
 AUGMENTATIONS = (*MOVED, *COMPUTED)
-
-
 GREY = 127  # of an erased square
 
 

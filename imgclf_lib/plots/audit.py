@@ -13,17 +13,11 @@ from imgclf_lib.plots.figures import PALETTE, new_axes, new_figure, plain, short
 
 # Each severity and split has its colour, and a hatch for print without colours.
 LOOKS = {"error": (PALETTE[1], "///"), "warning": (PALETTE[4], ""), "remark": (PALETTE[5], "..")}
-
-
 SPLIT_LOOKS = {
     **{"": (PALETTE[0], ""), "train": (PALETTE[0], "")},
     **{"val": (PALETTE[4], "///"), "test": (PALETTE[2], "..")},
 }
-
-
 ODD = ("odd size", "odd shape")
-
-
 MOST_POINTS = 5000  # more usual images than this are thinned out in a scatter
 
 

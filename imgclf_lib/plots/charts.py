@@ -11,8 +11,6 @@ from matplotlib.ticker import MaxNLocator
 from imgclf_lib.plots.figures import MARKERS, PALETTE, new_axes, new_figure, plain, short_names
 
 MOST_NAMES = 40  # more class names than this are not written along an axis
-
-
 COLUMN = 0.07  # inches that a letter of small print takes
 
 

@@ -12,17 +12,9 @@ from imgclf_lib.plots.charts import MOST_NAMES, bars, image_grid
 from imgclf_lib.plots.figures import PALETTE, new_axes, new_figure, plain, save, short_names
 
 PREDICTION_SIZE = (5.6, 2.4)  # inches
-
-
 MOST_NUMBERS = 15  # a confusion matrix of more classes has no numbers in its cells
-
-
 COLUMNS, ROWS = 4, 3  # of one page of images
-
-
 A_PAGE = COLUMNS * ROWS
-
-
 MOST_MISTAKES = 32
 
 

@@ -21,20 +21,10 @@ if TYPE_CHECKING:
 
 # Okabe and Ito (2008): told apart by people with any kind of colour vision.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-
-
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-
 DOTS_PER_INCH = 100
-
-
 NOTHING = "\u200b"  # a space without width
-
-
 MOST_COLORS = 1000  # a drawing of more colours holds colour photographs, and keeps them all
-
-
 # What to look for where a text's own font has no letter: Matplotlib's fonts lack East and South
 # Asia and most emoji, and those of Linux, macOS and Windows have them under these names.
 FAMILIES = (
@@ -49,8 +39,6 @@ FAMILIES = (
     *("Noto Sans Symbols 2", "Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"),
     *("FreeSans", "Unifont"),
 )
-
-
 # What turns the rest of a line round: it must not scramble the words beside a name.
 DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

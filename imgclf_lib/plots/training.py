@@ -16,11 +16,7 @@ from imgclf_lib.plots.charts import bars, lines
 from imgclf_lib.plots.figures import MARKERS, PALETTE, new_axes, new_figure, plain
 
 VALIDATION = ("val_loss", "val_accuracy")
-
-
 MOST_COLUMNS = 4  # frames in a row
-
-
 LABELS = ("training images a class, on average (logarithmic)", "validation accuracy")
 
 
@@ -272,8 +268,6 @@ def _finish(axes: Axes, images: Sequence[float], chance: float) -> None:
 
 
 HIGH = 1.0  # the height of the image in the drawing
-
-
 ROOM = 0.12  # between two parts
 
 

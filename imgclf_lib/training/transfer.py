@@ -42,20 +42,10 @@ if TYPE_CHECKING:
 
 # Files of a run in progress: its last epoch, and the best head while only the head learns.
 CHECKPOINTS = ("last.keras", "head.keras")
-
-
 FORMAT = 1  # changes when the same settings would give other features
-
-
 LARGEST_BATCH = 64  # larger ones are no faster, and need more memory
-
-
 SAVE_EVERY = 16  # batches between two marks of what is done
-
-
 LIMITED_VALIDATION = 400  # validation images of an experiment with a limit
-
-
 LARGEST_SAMPLE = 10_000  # images on which the training accuracy of a head is measured
 
 

@@ -27,18 +27,10 @@ from imgclf_lib.training.runs import Run, run_folder
 from imgclf_lib.training.trainer import train
 
 POINTS_AN_EPOCH = 20  # how finely the training curve is drawn
-
-
 # Keras seeds the whole process when it builds a network, so trials take turns.
 _TURN = threading.Lock()
-
-
 FEWEST_TRIALS = 6  # with fewer, nothing can be said about single knobs
-
-
 SHUFFLES = 2000
-
-
 RARE = 0.05
 
 

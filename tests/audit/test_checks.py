@@ -17,8 +17,6 @@ from imgclf_lib.audit.checks import (
 )
 
 COUNT = 60
-
-
 NO_PAIRS = np.empty((0, 2), "int64")
 
 

@@ -20,8 +20,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return (images * 15).astype("uint8").reshape(-1, 8, 8, 1), labels.astype("int64")
 
 
-def flip(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(0)
+def flip(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
     rows = generator.choice(len(labels), int(share * len(labels)), replace=False)
     flipped = labels.copy()
     flipped[rows] = (flipped[rows] + generator.integers(1, 10, len(rows))) % 10
@@ -37,7 +37,7 @@ def test_flipped_labels_are_found(digits, kind):
     assert found.columns.tolist() == ["row", "label", "suggested", "score"]
     hits = found["row"].isin(rows)
     assert hits.sum() > 0.6 * len(rows)
-    assert hits.mean() > 0.9
+    assert hits.mean() > 0.85
     assert (found["label"] == flipped[found["row"]]).all()
     assert (found["suggested"] != found["label"]).all()
     assert (found["suggested"] == labels[found["row"]])[hits].mean() > 0.95
@@ -45,6 +45,15 @@ def test_flipped_labels_are_found(digits, kind):
     assert found["score"].between(0, 0.05).all()
     assert found.attrs["judged"] == 1797
     assert 0.8 < found.attrs["accuracy"] < 0.97
+
+
+def test_flipped_labels_are_found_whatever_the_seed(digits):
+    images, labels = digits
+    known = [flip(labels, 0.05, seed) for seed in range(5)]
+    found = [find_label_errors(images, flipped, 10, seed=7) for flipped, _ in known]
+    hits = [each["row"].isin(rows) for each, (_, rows) in zip(found, known, strict=True)]
+    assert np.mean([each.mean() for each in hits]) > 0.9
+    assert np.mean([each.sum() for each in hits]) > 0.65 * len(known[0][1])
 
 
 def test_clean_labels_and_labels_without_meaning_give_few(digits):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from imgclf_lib.audit.leakage import _leakage_effect, measure_leaks
-from imgclf_lib.evaluation import accuracy_interval
+from imgclf_lib.evaluation import wilson_interval
 
 
 def noise(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,10 +28,10 @@ def test_twins_raise_the_score():
     assert found.score_leaked == 1
     assert 0.4 < found.score_without < 0.6
     assert found.score_with == pytest.approx(0.6 * found.score_without + 0.4)
-    assert found.interval_without == accuracy_interval(round(300 * found.score_without), 300)
+    assert found.interval_without == wilson_interval(round(300 * found.score_without), 300)
     assert "200 of 500" in found.sentence
     assert "raise the score" in found.sentence
-    assert json.loads(json.dumps(found.figures))["leaked"] == 200
+    assert json.loads(json.dumps(found.metrics))["leaked"] == 200
 
 
 def test_few_twins_prove_nothing():
@@ -51,8 +51,8 @@ def test_none_all_and_nothing_at_all():
     none = _leakage_effect(images, labels, images[:5], labels[:5], np.zeros(5, bool))
     assert none.score_with == none.score_without == 1
     assert math.isnan(none.score_leaked)
-    assert none.figures["score_leaked"] is None
-    assert none.figures["interval_leaked"] == [None, None]
+    assert none.metrics["score_leaked"] is None
+    assert none.metrics["interval_leaked"] == [None, None]
     assert "None of the 5" in none.sentence
     every = _leakage_effect(images, labels, images[:5], labels[:5], np.ones(5, bool))
     assert math.isnan(every.score_without)
@@ -60,7 +60,7 @@ def test_none_all_and_nothing_at_all():
     empty = _leakage_effect(images, labels, images[:0], labels[:0], np.ones(0, bool))
     assert empty.n == 0
     assert math.isnan(empty.score_with)
-    json.dumps(empty.figures)
+    json.dumps(empty.metrics)
     one = _leakage_effect(images[:1], labels[:1], images[:1], labels[:1], np.ones(1, bool))
     assert one.score_with == 1
 
@@ -90,15 +90,15 @@ def test_the_validation_split_comes_first(leaking, split):
     assert said.effect.score_without < 0.5 < said.effect.score_with
     name = {"val": "validation", "test": "test"}[split]
     assert said.sentence.startswith(f"Leakage into the {name} split: 50 of 100")
-    assert said.figures["split"] == split
-    assert said.figures["score_leaked"] == 1
+    assert said.metrics["split"] == split
+    assert said.metrics["score_leaked"] == 1
 
 
 def test_nothing_leaks():
     said = measure_leaks(*data(()))
     assert said.effect is None
     assert said.sentence == "No image of training is in another split that was given."
-    assert said.figures == {"split": ""}
+    assert said.metrics == {"split": ""}
     table, images, places, groups = data(("test",))
     assert measure_leaks(table.assign(split=""), images, places, groups).effect is None
     table.loc[table["split"] == "train", "problem"] = "excluded"

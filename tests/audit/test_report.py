@@ -288,7 +288,7 @@ def test_nothing_found():
 
 
 def test_leakage_is_told():
-    leakage = SimpleNamespace(sentence="It leaks.", figures={"with": 0.9})
+    leakage = SimpleNamespace(sentence="It leaks.", metrics={"with": 0.9})
     leaking = an_audit(sort_findings([]), leakage)
     assert "It leaks." in audit_lines(leaking)
     assert audit_json(leaking)["leakage"] == {"with": 0.9}

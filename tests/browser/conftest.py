@@ -19,11 +19,7 @@ import papermill
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-
-
 SECOND = 1000
-
-
 # Other tests run the notebooks as they are; here learning less leaves time for the hands.
 LESS = {
     "02_preprocess": {"small": 300, "epochs": 1},

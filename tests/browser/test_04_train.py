@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 
 SECOND = 1000
-
-
 TITLE = "Train live"
 
 

@@ -7,8 +7,6 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-
-
 SOURCE = """
 import threading, time
 from pathlib import Path
@@ -45,8 +43,6 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 frame
 """
-
-
 NAMELESS = """element => [...element.querySelectorAll(
     "[role=slider], select, button, input, canvas, [role=application]")]
     .filter(each => each.offsetParent !== null)

@@ -29,11 +29,7 @@ DOT = (  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
     "gg=="
 )
-
-
 HOSTILE = """<img src=x onerror=alert(1)> &amp; 猫 قطة "q" 'p' {{ 7 * 7 }} $x$"""
-
-
 SCRIPT = "<script>alert('猫')</script> & $x$ " + "n" * 200
 
 

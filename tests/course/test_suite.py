@@ -19,8 +19,6 @@ from imgclf_lib.errors import InputError, NotebookError
 from imgclf_lib.experiment import Experiment
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
-
-
 GOOD = (
     "from imgclf_lib.course import headline\nheadline(f'The <answer> is {answer}.', answer=answer)"
 )
@@ -201,8 +199,6 @@ CHANGES = [
     {"learning_rate": 1e-5, "flip": "both", "shift": 0.15, "optimizer": "sgd", "limit": 0},
     {"batch_size": 128, "dropout": 0.0, "limit": 2000, "backend": "tensorflow"},
 ]
-
-
 PARAMETERS = """
 data = "fashion_mnist"  # data
 limit = 10_000

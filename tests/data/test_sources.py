@@ -27,8 +27,6 @@ from imgclf_lib.experiment import Experiment
 from imgclf_lib.storage import data_folder
 
 RNG = np.random.default_rng(0)
-
-
 MNIST_LIKE = {
     "train-images-idx3-ubyte.gz": RNG.integers(0, 256, (30, 28, 28), "uint8"),
     "train-labels-idx1-ubyte.gz": np.arange(30, dtype="uint8") % 10,

@@ -69,8 +69,6 @@ def trained(
 
 
 GOOD = [[450, 25, 25], [25, 450, 25], [25, 25, 450]]
-
-
 WON = (60_000, "linear", {"only_first": 300, "only_second": 20, "p_value": 1e-9})
 
 

@@ -19,38 +19,31 @@ from sklearn.metrics import (
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.evaluation import (
-    accuracy_interval,
     calibration_table,
     classes_to_show,
-    compare_paired,
     confused_pairs,
     coverage_table,
     evaluate,
     images_in_cell,
     lowest_threshold,
+    mcnemar_test,
     measure,
+    wilson_interval,
 )
 from imgclf_lib.evaluation.metrics import (
     _calibration_error,
     predict_probabilities,
     prediction_table,
+    wilson_interval,
 )
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.storage import write_json
 from imgclf_lib.training import Run
 
 NAMES = ("a", "b", "c", "d")
-
-
 SURE = np.array([0.9, 0.6, 0.9, 0.7, 0.6])
-
-
 PROBABILITIES = np.stack([SURE, 1 - SURE], 1)
-
-
 LABELS = np.array([0, 1, 1, 0, 0])  # right: yes, no, no, yes, yes
-
-
 COUNTS = np.array([[9, 2, 0, 0], [5, 7, 0, 0], [0, 0, 8, 1], [0, 0, 0, 6]])
 
 
@@ -66,47 +59,47 @@ def random_answers(seed: int, count: int = 200, classes: int = 4) -> tuple[np.nd
 def test_figures_are_those_of_sklearn(seed):
     probabilities, labels = random_answers(seed)
     predicted = probabilities.argmax(1)
-    figures = measure(probabilities, labels, NAMES)
-    assert figures["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
-    assert figures["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
-    assert figures["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    metrics = measure(probabilities, labels, NAMES)
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert metrics["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     exact = probabilities.astype("float64")
     loss = log_loss(labels, exact / exact.sum(1, keepdims=True))
-    assert figures["loss"] == pytest.approx(loss)
-    assert figures["loss"] == pytest.approx(-np.log(exact[np.arange(200), labels]).mean(), rel=1e-5)
-    assert figures["n"] == 200
-    assert figures["confusion_matrix"] == confusion_matrix(labels, predicted).tolist()
+    assert metrics["loss"] == pytest.approx(loss)
+    assert metrics["loss"] == pytest.approx(-np.log(exact[np.arange(200), labels]).mean(), rel=1e-5)
+    assert metrics["n"] == 200
+    assert metrics["confusion_matrix"] == confusion_matrix(labels, predicted).tolist()
     report = classification_report(labels, predicted, target_names=NAMES, output_dict=True)
-    for row in figures["per_class"]:
+    for row in metrics["per_class"]:
         wanted = report[row["class"]]
         assert row["precision"] == pytest.approx(wanted["precision"])
         assert row["recall"] == pytest.approx(wanted["recall"])
         assert row["f1"] == pytest.approx(wanted["f1-score"])
         assert row["support"] == wanted["support"]
-    json.dumps(figures, allow_nan=False)
+    json.dumps(metrics, allow_nan=False)
 
 
 def test_a_class_without_images():
     """Three images of two classes, by hand; the third class is named wrongly once."""
     probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.2, 0.6], [0.1, 0.7, 0.2]])
-    figures = measure(probabilities, np.array([0, 0, 1]), ("a", "b", "c"))
-    assert figures["confusion_matrix"] == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
-    assert figures["balanced_accuracy"] == pytest.approx((0.5 + 1) / 2)
-    assert figures["per_class"][2] == {
+    metrics = measure(probabilities, np.array([0, 0, 1]), ("a", "b", "c"))
+    assert metrics["confusion_matrix"] == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert metrics["balanced_accuracy"] == pytest.approx((0.5 + 1) / 2)
+    assert metrics["per_class"][2] == {
         "class": "c",
         "precision": 0.0,
         "recall": 0.0,
         "f1": 0.0,
         "support": 0,
     }
-    assert figures["loss"] == pytest.approx(-(math.log(0.8) + math.log(0.2) + math.log(0.7)) / 3)
+    assert metrics["loss"] == pytest.approx(-(math.log(0.8) + math.log(0.2) + math.log(0.7)) / 3)
 
 
 def test_one_image_right_and_sure():
-    figures = measure(np.array([[0.0, 1.0]]), np.array([1]), ("a", "b"))
-    assert figures["accuracy"] == 1
-    assert figures["calibration_error"] == 0
-    json.dumps(figures, allow_nan=False)
+    metrics = measure(np.array([[0.0, 1.0]]), np.array([1]), ("a", "b"))
+    assert metrics["accuracy"] == 1
+    assert metrics["calibration_error"] == 0
+    json.dumps(metrics, allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +109,7 @@ def test_interval_after_wilson(right, count):
     z, share = 1.959963984540054, right / count
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    low, high = accuracy_interval(right, count)
+    low, high = wilson_interval(right, count)
     assert (low, high) == pytest.approx((max(0, middle - half), min(1, middle + half)), abs=1e-9)
     assert 0 <= low <= share <= high <= 1
 
@@ -157,7 +150,7 @@ def test_paired_test_by_hand(first, second):
     two = np.array([False] * first + [True] * second + [True] * 7 + [False] * 3)
     count, few = first + second, min(first, second)
     tail = sum(math.comb(count, k) for k in range(few + 1)) / 2**count
-    found = compare_paired(one, two)
+    found = mcnemar_test(one, two)
     assert (found["only_first"], found["only_second"]) == (first, second)
     assert found["p_value"] == pytest.approx(min(1.0, 2 * tail))
 
@@ -219,11 +212,11 @@ def test_a_run_is_evaluated_and_the_files_say_the_same(copied, tiny):
     probabilities = np.asarray(copied.model.predict(data.test.images, verbose=0))
     np.testing.assert_allclose(result.probabilities, probabilities, atol=1e-5)
     right = probabilities.argmax(1) == data.test.labels
-    assert result.figures["accuracy"] == pytest.approx(right.mean())
-    assert (result.figures["data"], result.figures["split"]) == ("shapes", "test")
-    assert result.figures["n"] == len(data.test)
+    assert result.metrics["accuracy"] == pytest.approx(right.mean())
+    assert (result.metrics["data"], result.metrics["split"]) == ("shapes", "test")
+    assert result.metrics["n"] == len(data.test)
     written = json.loads((copied.folder / "evaluation.json").read_text())
-    assert written == result.figures
+    assert written == result.metrics
     table = pd.read_csv(copied.folder / "predictions.csv")
     assert table["path"].tolist() == data.test.paths.tolist()
     assert table["right"].tolist() == right.tolist()
@@ -231,7 +224,7 @@ def test_a_run_is_evaluated_and_the_files_say_the_same(copied, tiny):
 
 def test_other_splits_and_data_have_their_own_files(copied, tmp_path, make_images):
     other = make_images(tmp_path / "others", 6, 3, seed=5)
-    assert evaluate(copied, split="val").figures["split"] == "val"
+    assert evaluate(copied, split="val").metrics["split"] == "val"
     found = evaluate(copied, data=str(other), split="train")
     assert found.split.images.shape[1:] == (24, 24, 1), "brought to the model's size and colours"
     names = {path.name for path in copied.folder.glob("*evaluation*")}

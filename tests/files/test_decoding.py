@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy.ndimage import laplace
 
-from imgclf_lib.files import CONTENT_PROBLEMS, BadImage, decode, inspect_file, measure
+from imgclf_lib.files import CONTENT_PROBLEMS, BadImage, decode, inspect_file, measure_image
 from imgclf_lib.files.decoding import _to_eight_bits
 from imgclf_lib.files.reading import MAXIMUM_PIXELS
 
@@ -30,11 +30,7 @@ ORIENTATIONS = {
     7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
     8: lambda stored: np.rot90(stored, 1),
 }
-
-
 SECONDS = 3  # no small file may take longer
-
-
 FLIPS = 60  # broken copies of each format
 
 
@@ -448,7 +444,7 @@ def test_turned_photos_count_as_upright(tmp_path):
 def test_sharpness_is_the_variance_of_the_laplacian(size):
     grey = np.asarray(picture(*size).convert("L"), "float32")
     wanted = laplace(grey)[1:-1, 1:-1].var()
-    assert measure(picture(*size))[2] == pytest.approx(wanted, rel=1e-4)
+    assert measure_image(picture(*size))[2] == pytest.approx(wanted, rel=1e-4)
 
 
 def test_the_perceptual_hash_is_that_of_imagehash():
@@ -457,24 +453,26 @@ def test_the_perceptual_hash_is_that_of_imagehash():
     pictures += [Image.fromarray(each) for each in noise]
     pictures += [Image.new("L", (40, 30), grey) for grey in (0, 1, 128, 255)]
     for each in pictures:
-        assert measure(each)[0] == str(imagehash.phash(each.convert("L")))
+        assert measure_image(each)[0] == str(imagehash.phash(each.convert("L")))
 
 
 def test_blur_and_light_are_measured():
     sharp = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120), "uint8"))
-    values = [measure(sharp.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 3, 9)]
+    values = [
+        measure_image(sharp.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 3, 9)
+    ]
     sharpness = [value[2] for value in values]
     assert sharpness == sorted(sharpness, reverse=True)
     assert sharpness[0] > 20 * sharpness[-1]
-    assert measure(Image.new("L", (1, 1), 9))[1:] == (9, 0)
-    assert measure(Image.new("RGB", (300, 200), "white"))[1:] == (255, 0)
+    assert measure_image(Image.new("L", (1, 1), 9))[1:] == (9, 0)
+    assert measure_image(Image.new("RGB", (300, 200), "white"))[1:] == (255, 0)
 
 
 def test_sizes_can_be_compared():
     """The same picture at four times the size is about as sharp, and has the same hash."""
     large = picture(400, 300).filter(ImageFilter.GaussianBlur(3))
     small = large.resize((100, 75), Image.Resampling.BICUBIC)
-    one, two = measure(large), measure(small)
+    one, two = measure_image(large), measure_image(small)
     distance = imagehash.hex_to_hash(one[0]) - imagehash.hex_to_hash(two[0])
     assert distance <= 4
     assert one[2] == pytest.approx(two[2], rel=0.25)

@@ -19,8 +19,6 @@ import pandas as pd
 from PIL import Image, ImageEnhance, ImageFilter, features
 
 FRAMES = 3
-
-
 NAMES = {  # of good images
     "Chinese, Japanese and Korean name": "猫の写真 고양이 喵.png",
     "emoji in the name": "🐈‍⬛ cat 👍🏽.png",

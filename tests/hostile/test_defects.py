@@ -12,8 +12,6 @@ from hostile.defects import NAMES, defect_kinds, write_defects
 from imgclf_lib.files import CONTENT_PROBLEMS, inspect_file
 
 LISTED = {"hidden", "no class", "bad name", "link"}  # told by the list of files, not the content
-
-
 LABELS = ["cat", "dog", "<b>猫&", "cat", "dog"]
 
 

@@ -19,11 +19,7 @@ from imgclf_lib.network.backbones import SMALLEST_SIDE, fetch_weights, weights_f
 from imgclf_lib.network.efficientnet_lite import CENTRE, SPREAD, imagenet_file
 
 keras = load_keras()
-
-
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
-
-
 BUILDERS = {
     name.lower(): build
     for name, build in vars(keras.applications).items()
@@ -198,11 +194,7 @@ def test_checks_before_any_image_is_decoded(monkeypatch):
 
 
 MOBILENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
-
-
 ORIGIN = "https://example.invalid/weights.h5"
-
-
 SOME = bytes(range(256)) * 500
 
 

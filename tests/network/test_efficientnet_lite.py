@@ -25,8 +25,6 @@ from imgclf_lib.network.efficientnet_lite import (
 )
 
 keras = load_keras()
-
-
 # Scores of `pattern()` from efficientnet-lite-pytorch 0.1.0 on PyTorch 2.13.0, processor, float32.
 RECORDED = {0: 0.5112, 100: -1.0501, 250: -0.5292, 506: 12.4242, 723: 6.6363, 999: -0.2037}
 
@@ -128,8 +126,6 @@ def test_other_tensors_are_refused(network, tmp_path, monkeypatch):
 
 
 FACTS = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {"int": 4}}
-
-
 EMPTY = b"ccollections\nOrderedDict\n)R"
 
 

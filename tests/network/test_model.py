@@ -29,22 +29,14 @@ from imgclf_lib.plots import network
 from imgclf_lib.training import compile_model
 
 keras = load_keras()
-
-
 SMALL = Experiment(filters=(4, 8), dense_units=(8,))
-
-
 HINTS = typing.get_type_hints(Experiment)
-
-
 CHOICES = [
     (each.name, choice)
     for each in fields(Experiment)
     if typing.get_origin(HINTS[each.name]) is Literal and each.name not in ("backend", "data")
     for choice in typing.get_args(HINTS[each.name])
 ]
-
-
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 3), "uint8")
 
 

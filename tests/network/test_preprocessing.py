@@ -61,8 +61,6 @@ STRENGTHS = {
     "brightness": 0.2,
     "contrast": 0.5,
 }
-
-
 ALL_KINDS = Experiment(**{**STRENGTHS, "flip": "both"})
 
 

@@ -13,14 +13,8 @@ from PIL import Image
 from imgclf_lib.plots import charts, evaluation, new_axes, png, training
 
 GENERATOR = np.random.default_rng(0)
-
-
 NASTY = ("$x_1$", "a_b", "<b>&amp;</b>", "100 %", "$", "\\frac{1}{2}", "größe", "n" * 60)
-
-
 MANY = tuple(f"class $_{number}" for number in range(200))
-
-
 IMAGES = GENERATOR.integers(0, 256, (10, 6, 6, 1), "uint8")
 
 

@@ -11,8 +11,6 @@ from imgclf_lib.evaluation.metrics import prediction_table
 from imgclf_lib.plots import calibration, confusion_matrix, save_evaluation_figures
 
 NAMES = ("$x_1$", "<b>", "c")
-
-
 BINS = pd.DataFrame({"confidence": [0.3, 0.9], "accuracy": [0.25, 0.95], "count": [10, 30]})
 
 

@@ -55,8 +55,6 @@ NAMES = (
     ),
     *("Cat", "cat", "n" * 90, "n" * 90 + "1", "n" * 90 + "2"),
 )
-
-
 MADE = "Imgclf Test"  # a family that no machine has
 
 

@@ -10,8 +10,6 @@ from imgclf_lib.training import compile_model, load_model
 from imgclf_lib.training.optimizer import fuse_batch_normalization
 
 keras = load_keras()
-
-
 DESIGN = Experiment(filters=(6,), dense_units=(), dropout=0.0, optimizer="muon", learning_rate=0.1)
 
 

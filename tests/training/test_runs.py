@@ -57,8 +57,6 @@ for number in range(int(sys.argv[2])):
 child = start_saving(Path(sys.argv[1]) / "limited" / "model.keras", limited=True)
 print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-
-
 KILLS = 6
 
 

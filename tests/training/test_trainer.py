@@ -19,15 +19,9 @@ from imgclf_lib.training import Run, compile_model, learning_rate_range_test, ru
 from imgclf_lib.training.loop import Recorder
 
 keras = load_keras()
-
-
 # TensorFlow on processors repeats itself to the last bit; other backends nearly so.
 EXACT = keras.backend.backend() == "tensorflow"
-
-
 LINEAR = {"filters": (), "dense_units": (), "dropout": 0.0}
-
-
 LEARNED = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
 
@@ -488,5 +482,5 @@ def test_a_run_remembers_its_fix_list_wherever_it_is_evaluated(tiny, tmp_path, m
     run = train(tiny.replace(fixes="fixes.csv", epochs=1), tmp_path / "run", progress="none")
     assert run.experiment.fixes == str(fixes)
     monkeypatch.chdir(tmp_path)
-    assert evaluate(run).figures["n"] == 11
+    assert evaluate(run).metrics["n"] == 11
     assert (load_data(run.experiment).table["problem"] == "excluded").sum() == 1

@@ -23,8 +23,6 @@ from imgclf_lib.training import transfer as module
 from imgclf_lib.training.loop import Recorder
 
 keras = load_keras()
-
-
 EXACT = keras.backend.backend() == "tensorflow"
 
 
@@ -94,8 +92,8 @@ def test_metrics_are_those_of_the_saved_model(finished, two_phases):
 
 def test_features_tell_shapes_apart_and_the_rest_of_the_library_works(finished, images, tmp_path):
     copied = Run(shutil.copytree(finished.folder, tmp_path / "copy"))
-    figures = evaluate(copied, split="val").figures
-    assert figures["accuracy"] > 0.8
+    metrics = evaluate(copied, split="val").metrics
+    assert metrics["accuracy"] > 0.8
     table = predict_files(copied, [images / "rows" / "000.png"]).table
     assert table["probability"].sum() == pytest.approx(1, abs=1e-4)
 

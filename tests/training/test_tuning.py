@@ -33,11 +33,7 @@ from imgclf_lib.training import tuning as module
 from imgclf_lib.training.tuning import _Point, _sorted_table, varied
 
 LONG = 120  # seconds; a busy machine is no failure
-
-
 BASE = Experiment()
-
-
 RANGES = {
     "learning_rate": (0.0001, 0.1),
     "batch_size": (10, 300),
@@ -46,8 +42,6 @@ RANGES = {
     "optimizer": ["adam", "sgd"],
     "filters": [(8,), (8, 16), ()],
 }
-
-
 CHANGES = [
     {},
     {"filters": (), "dense_units": ()},
@@ -55,8 +49,6 @@ CHANGES = [
     {"learning_rate": 1e-5, "flip": "both", "shift": 0.15, "optimizer": "sgd", "limit": 0},
     {"batch_size": 128, "dropout": 0.0, "limit": 2000, "backend": "tensorflow"},
 ]
-
-
 KNOBS = ["learning_rate", "filters"]
 
 

@@ -13,11 +13,7 @@ from imgclf_lib.network import build_model, pixel_statistics, plan_network, pred
 from imgclf_lib.training import Batches, compile_model, fit_batches
 
 MOST_PARAMETERS = 20_000
-
-
 MOST_IMAGES = 4000  # for training; 1000 for validation
-
-
 MOST_SECONDS = 60
 
 

@@ -13,7 +13,7 @@ from imgclf_lib.course.exercises.exercise import (
     number,
     question,
 )
-from imgclf_lib.evaluation import compare_paired, coverage_table, lowest_threshold
+from imgclf_lib.evaluation import coverage_table, lowest_threshold, mcnemar_test
 
 
 def count_images(right):
@@ -160,10 +160,10 @@ def top_k_accuracy(answer: Any) -> str:
 
 
 def compare_baselines(all_right):
-    from imgclf_lib.evaluation import compare_paired
+    from imgclf_lib.evaluation import mcnemar_test
 
     first, second = "nearest neighbours", "linear model"
-    paired = compare_paired(all_right[first], all_right[second])
+    paired = mcnemar_test(all_right[first], all_right[second])
     if paired["p_value"] >= 0.05:
         return "cannot tell"
     return first if paired["only_first"] > paired["only_second"] else second
@@ -174,7 +174,7 @@ def compare_baselines(all_right):
     tests=["comparing on the same images", "what a p-value says, and what not"],
     hints=[
         "Two accuracies are not enough. Count the images that only one of the two gets right.",
-        'compare_paired(all_right["nearest neighbours"], all_right["linear model"]) counts them,'
+        'mcnemar_test(all_right["nearest neighbours"], all_right["linear model"]) counts them,'
         " and gives the p-value.",
         "If the p-value is 0.05 or more, these images cannot tell. Otherwise the one that is alone"
         " in the right more often is better.",
@@ -190,7 +190,7 @@ def better_baseline(answer: Any, all_right: dict[str, np.ndarray]) -> str:
     said = known.get(str(answer).strip().lower().replace("-", " "))
     if not said:
         raise Mistake(f"One of three texts is wanted: {first!r}, {second!r} or {neither!r}.")
-    paired = compare_paired(all_right[first], all_right[second])
+    paired = mcnemar_test(all_right[first], all_right[second])
     figures = (
         f"{paired['only_first']:,} images only the nearest neighbours get right,"
         f" {paired['only_second']:,} only the linear model; p-value {paired['p_value']:.4f}"

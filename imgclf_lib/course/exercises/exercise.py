@@ -22,11 +22,7 @@ import pandas as pd
 from imgclf_lib.errors import ImgclfError, InputError
 
 RIGHT_COLOR, WRONG_COLOR, NOTE_COLOR = "#009E73", "#D55E00", "#0072B2"
-
-
 CHOICES = ("strip", "keep")
-
-
 TAG = "exercise"
 
 

@@ -68,8 +68,6 @@ def write_rate():
 
 
 PLACES = np.array([0, 10, 20, 30, 47, 65, 90, 100])  # in percent of all steps
-
-
 RISEN, FALLEN = PLACES / 30, (PLACES - 30) / 70
 
 

@@ -19,12 +19,8 @@ from imgclf_lib.experiment import Experiment
 from imgclf_lib.training import train
 
 SAME_DATA = ("image_size", "color", "resize", "validation_fraction", "test_fraction", "split_seed")
-
-
 # What checking an answer may cost: no layer is larger than in the network of the course.
 LARGEST = {"filters": 64, "dense_units": 256, "convolutions": 2}
-
-
 MOST_LAYERS = 4
 
 

@@ -24,8 +24,6 @@ HASHES = [  # pairs of perceptual hashes as they stand in a table
     ("ffffffffffffffff", "0000000000000000"),
     ("ff00ff00ff00ff00", "ff00ff00ff00ff00"),
 ]
-
-
 # The bursts that a pattern is tried on: every line is one, across class folders.
 BURSTS = (
     ("cat/roof_burst07_001.jpg", "cat/roof_burst07_002.jpg", "dog/roof_burst07_003.jpg"),
@@ -33,16 +31,12 @@ BURSTS = (
     ("cat/pond_burst12_001.jpg", "dog/pond_burst12_002.jpg"),
     ("dog/roof_burst12_001.jpg", "dog/roof_burst12_002.jpg"),
 )
-
-
 MORE_BURSTS = (
     ("dog/pond_burst1_001.jpg", "cat/pond_burst1_0002.png"),
     ("cat/red_gate_burst104_010.jpg", "cat/red_gate_burst104_011.jpg"),
     ("dog/gate_burst104_010.jpg",),
     ("cat/red_gate_burst10_003.jpg",),
 )
-
-
 file_names = [path for burst in BURSTS for path in burst]
 
 

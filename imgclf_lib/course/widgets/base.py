@@ -18,13 +18,9 @@ from imgclf_lib.errors import ImgclfError
 from imgclf_lib.plots import DOTS_PER_INCH, cut, png
 
 STATIC = Path(__file__).parent / "static"
-
-
 # The page tells the kernel every second that it is there. A hidden tab is slowed down by
 # browsers to one beat a minute.
 PATIENCE = {False: 8.0, True: 100.0}
-
-
 # JupyterLab breaks the connection at a message of 10 MiB, so the page itself has to refuse.
 MOST_BYTES = 9_000_000
 

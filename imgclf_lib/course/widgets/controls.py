@@ -26,30 +26,16 @@ RANGES: dict[str, tuple[float, float]] = {
     "limit": (100, 20_000),
     "seed": (0, 20),
 }
-
-
 POWERS = {"batch_size": range(3, 11), "image_size": range(4, 9)}  # of two, as many as help
-
-
 SIZES = (4, 8, 16, 32, 64, 128, 256, 512)  # of one layer
-
-
 CHOICES: dict[str, set[tuple[int, ...]]] = {
     "filters": {(4, 8), (8, 16), (16, 32), (32, 64)},
     "dense_units": {(), (32,), (64,), (128,)},
 }
-
-
 # 1, 2 and 5 of every power of ten: steps that are even on a logarithmic scale, nearly.
 ROUND = [float(f"{digit}e{power}") for power in range(-5, 0) for digit in (1, 2, 5)] + [1.0]
-
-
 LABEL_WIDTH = "10.5em"
-
-
 WIDTH = "24em"
-
-
 LABELS = {"flip": "mirror (flip)", "random_erasing": "erase a square", "filters": "block"}
 
 

@@ -20,14 +20,8 @@ from imgclf_lib.network import AUGMENTATIONS, augment
 from imgclf_lib.plots import image_grid
 
 EVERY = ""  # the choice of all classes, kinds or severities
-
-
 COLUMNS, LINES = 8, 3
-
-
 PAGE = COLUMNS * LINES  # images on a page of the explorer
-
-
 ORDERS = {
     "by chance": ("chance", False),
     "brightness: darkest first": ("brightness", False),
@@ -37,22 +31,14 @@ ORDERS = {
     "distance from class mean: typical first": ("distance", False),
     "distance from class mean: unusual first": ("distance", True),
 }
-
-
 MEANINGS = {
     "chance": "the place of the image in the array",
     "brightness": "the mean of all pixels, 0 (black) to 255 (white)",
     "size": "the pixels of the file, width times height",
     "distance": "the distance from the mean training image of the class",
 }
-
-
 AUGMENTED = 8  # images
-
-
 PLACES = 6  # images in the picture of a finding
-
-
 EMPTY = [" \n \n "] * PLACES  # three lines above each image, so that the picture keeps its size
 
 

@@ -49,23 +49,11 @@ from imgclf_lib.plots import (
 from imgclf_lib.training import Run
 
 MOST_CLASSES = 12  # a larger matrix is cut to the classes that are mixed up most
-
-
 OFFERED = 12  # validation images in the menu
-
-
 STUDIED = 200  # training images that tell what a drawing should look like
-
-
 MOST_FILES = 1000  # of one folder in the menu
-
-
 LONGEST = 60  # letters of the name of a picture
-
-
 DRAWING = "your drawing"
-
-
 # A name and a picture; None stands for the drawing.
 _Offer = tuple[str, bytes | Path | Image.Image | None]
 

@@ -21,11 +21,7 @@ FIELDS = (
     *("filters", "dense_units", "convolutions", "kernel_size", "pooling"),
     *("normalization", "activation", "head", "batch_size"),
 )
-
-
 UNITS = (1024, 2048, 4096, 8192, 16_384)  # sizes of dense layers that may be too much
-
-
 HEADS = {"layer": "layer", "output": "values it hands on", "parameters": "parameters"}
 
 
@@ -33,14 +29,8 @@ HEADS |= {"multiply_adds": "multiply-adds", "receptive_field": "receptive field"
 
 
 SIGHTS = ("features", "pixels")
-
-
 STEPS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500)
-
-
 THINNED_SIDE = 32  # of large images the classifier sees every few pixels: enough for it
-
-
 MOST_IMAGES = 5_000  # a choice shall take a second or two
 
 

@@ -38,23 +38,11 @@ FIELDS = (
     *("learning_rate", "batch_size", "epochs", "optimizer", "dropout", "flip", "shift"),
     *("filters", "dense_units"),
 )
-
-
 NOTEBOOK = "04_train"  # whose parameters these fields are
-
-
 MOST_CURVES = 7
-
-
 KNOBS = ("learning_rate", "batch_size", "dropout", "filters", "dense_units", "optimizer")
-
-
 TICKED = ("learning_rate", "batch_size", "filters")
-
-
 START_SECONDS = 1.5  # of every trial, before its first step
-
-
 PAUSE = 0.5  # seconds between two looks at the work in the background
 
 

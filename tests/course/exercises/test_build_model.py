@@ -13,8 +13,6 @@ from imgclf_lib.data import load_data
 from imgclf_lib.experiment import Experiment
 
 keras = load_keras()
-
-
 SMALL = Experiment(filters=(8, 12, 16), dense_units=(), dropout=0.0, learning_rate=0.01)
 
 

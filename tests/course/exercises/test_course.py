@@ -17,8 +17,6 @@ from imgclf_lib.course.exercises.exercise import exercises_of
 from imgclf_lib.errors import InputError
 
 NOTEBOOKS = course_notebooks()
-
-
 EXERCISES = {
     f"{path.stem}-{each.name}": (path, each)
     for path in NOTEBOOKS

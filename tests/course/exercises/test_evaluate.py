@@ -138,14 +138,8 @@ def test_thresholds_on_many_kinds_of_data(count, classes, skill):
 
 
 FACTS = *invent(1, 1000, 10, 6.0), *invent(2, 3000, 10, 6.0)
-
-
 BEST = exercises.choose_threshold(*FACTS)
-
-
 ON_TEST = coverage_table(*FACTS[2:])
-
-
 CHOSEN_ON_TEST = lowest_threshold(ON_TEST, 1 - (1 - ON_TEST["accuracy"].iloc[-1]) / 4)
 
 

@@ -12,8 +12,6 @@ from imgclf_lib.network import predict_probabilities
 from imgclf_lib.training import train
 
 keras = load_keras()
-
-
 # The second image is the least sure one.
 PROBABILITIES = np.array([[0.9, 0.05, 0.03, 0.02], [0.1, 0.4, 0.3, 0.2], [0.6, 0.2, 0.1, 0.1]])
 
@@ -178,8 +176,6 @@ def test_softmax_without_an_answer():
 
 
 SURE = np.array([[0.95, 0.05], [0.92, 0.08], [0.03, 0.97], [0.6, 0.4], [0.55, 0.45], [0.7, 0.3]])
-
-
 LABELS = np.array([0, 1, 1, 0, 0, 1])  # three are sure, two of these right; four are right in all
 
 

@@ -8,8 +8,6 @@ from imgclf_lib.course.exercises import preprocess as exercises
 from imgclf_lib.course.exercises.exercise import Mistake, Unanswered
 
 keras = load_keras()
-
-
 CHANNELS = (0, 1, 2)
 
 

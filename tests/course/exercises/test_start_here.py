@@ -9,8 +9,6 @@ from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 
 MINE = Experiment(epochs=8, batch_size=32, learning_rate=0.002)
-
-
 TITLES = [f"coat 90%\n{'✓ right' if n < 7 else '✗ wrong: bag'}" for n in range(10)]
 
 

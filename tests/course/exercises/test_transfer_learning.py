@@ -8,8 +8,6 @@ from imgclf_lib.course.exercises.exercise import Exercise, Mistake
 from imgclf_lib.experiment import Experiment
 
 RUN = Experiment(epochs=10)
-
-
 FACTS = {
     "average": [()],
     "head_weights": [(1280, 10, 3_425_834), (1280, 2, 3_415_586), (512, 200, 20_000_000)],

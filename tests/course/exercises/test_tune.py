@@ -10,8 +10,6 @@ from imgclf_lib.course.exercises import tune
 from imgclf_lib.course.exercises.exercise import Exercise, Mistake, Unanswered
 
 CHOICES = {"learning_rate": [1, 2, 3, 4, 5], "batch_size": [16, 64, 256], "dropout": [0, 0.5]}
-
-
 RANGES = {"learning_rate": (0.0001, 0.1), "batch_size": (16, 256)}
 
 
@@ -27,8 +25,6 @@ def table_with(rate):
 
 
 TABLE = table_with(0.002)
-
-
 FACTS = {
     "grid_size": [(CHOICES,), ({"a": [1]},), ({"a": [1, 2], "b": [1, 2]},)],
     "log_uniform": [()],

@@ -45,7 +45,7 @@ def text(widget) -> str:
 def test_it_opens_at_the_most_frequent_confusion():
     result = invent()
     explorer = ConfusionExplorer(result)
-    mistakes = np.array(result.figures["confusion_matrix"])
+    mistakes = np.array(result.metrics["confusion_matrix"])
     np.fill_diagonal(mistakes, 0)
     true, said = np.unravel_index(mistakes.argmax(), mistakes.shape)
     assert explorer.matrix.chosen == [true, said]
