@@ -34,7 +34,6 @@ from imgclf_lib.evaluation.metrics import (
     _calibration_error,
     predict_probabilities,
     prediction_table,
-    wilson_interval,
 )
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.storage import write_json
