@@ -17,6 +17,26 @@ if TYPE_CHECKING:
     pass
 
 RENAMED = {"erase": "random_erasing", "averaging": "ema"}  # fields: the first name, and today's
+LITE0 = "efficientnetlite0"
+# Side of the images that each network was trained on; the names are those of keras.applications.
+BACKBONES = {
+    LITE0: 224,
+    **dict.fromkeys(("convnexttiny", "convnextsmall", "convnextbase"), 224),
+    **dict.fromkeys(("convnextlarge", "convnextxlarge"), 224),
+    **dict.fromkeys(("densenet121", "densenet169", "densenet201"), 224),
+    **{
+        f"efficientnetb{n}": side for n, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600))
+    },
+    **{f"efficientnetv2b{n}": side for n, side in enumerate((224, 240, 260, 300))},
+    **{"efficientnetv2s": 384, "efficientnetv2m": 480, "efficientnetv2l": 480},
+    **dict.fromkeys(("inceptionv3", "inceptionresnetv2", "xception"), 299),
+    **dict.fromkeys(("mobilenet", "mobilenetv2", "mobilenetv3small", "mobilenetv3large"), 224),
+    **{"nasnetmobile": 224, "nasnetlarge": 331},
+    **{f"resnet{depth}{kind}": 224 for depth in (50, 101, 152) for kind in ("", "v2")},
+    **{"vgg16": 224, "vgg19": 224},
+}
+
+
 # How far apart two values of a field are: by their difference; by their ratio (from 0.001 to 0.01
 # is as far as from 0.01 to 0.1); or by their ratio, and powers of two are enough.
 Scale = Literal["linear", "log", "powers"]
@@ -157,6 +177,9 @@ class Experiment:
         kinds = field_types()
         for each in fields(self):
             object.__setattr__(self, each.name, _checked(each, kinds[each.name], self))
+        if self.backbone and backbone_key(self.backbone) not in BACKBONES:
+            allowed = ", ".join(BACKBONES)
+            raise InputError("There is no such backbone", allowed=allowed, received=self.backbone)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed.
@@ -231,6 +254,23 @@ def in_words(value: Any) -> str:
         Such as ``0.001``, ``adam``, ``32, 64``, or ``none`` for no layers.
     """
     return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
+def backbone_key(name: str) -> str:
+    """The name of a backbone in lower case and without signs, as in ``BACKBONES``."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def input_size(name: str) -> int:
+    """The side of the images that a backbone was trained on, in pixels; needs no Keras.
+
+    Args:
+        name: As in ``Experiment.backbone``, in any spelling: ``MobileNetV2`` or ``mobilenet_v2``.
+
+    Returns:
+        Pixels.
+    """
+    return BACKBONES[backbone_key(name)]
 
 
 @functools.cache
@@ -367,48 +407,3 @@ def preset(name: str) -> Experiment:
     if name not in PRESETS:
         raise InputError("There is no such preset", allowed=", ".join(PRESETS), received=name)
     return Experiment(**PRESETS[name])
-
-
-LITE0 = "efficientnetlite0"
-# Side of the images that each network was trained on; the names are those of keras.applications.
-SIZES = {
-    LITE0: 224,
-    **dict.fromkeys(("convnexttiny", "convnextsmall", "convnextbase"), 224),
-    **dict.fromkeys(("convnextlarge", "convnextxlarge"), 224),
-    **dict.fromkeys(("densenet121", "densenet169", "densenet201"), 224),
-    **{
-        f"efficientnetb{n}": side for n, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600))
-    },
-    **{f"efficientnetv2b{n}": side for n, side in enumerate((224, 240, 260, 300))},
-    **{"efficientnetv2s": 384, "efficientnetv2m": 480, "efficientnetv2l": 480},
-    **dict.fromkeys(("inceptionv3", "inceptionresnetv2", "xception"), 299),
-    **dict.fromkeys(("mobilenet", "mobilenetv2", "mobilenetv3small", "mobilenetv3large"), 224),
-    **{"nasnetmobile": 224, "nasnetlarge": 331},
-    **{f"resnet{depth}{kind}": 224 for depth in (50, 101, 152) for kind in ("", "v2")},
-    **{"vgg16": 224, "vgg19": 224},
-}
-
-
-# fmt: on
-
-
-def input_size(name: str) -> int:
-    """The side of the images that a backbone was trained on; needs no Keras.
-
-    Args:
-        name: As in ``Experiment.backbone``: ``efficientnet_lite0`` or a name of
-            ``keras.applications``, in any spelling such as ``MobileNetV2`` or ``mobilenet_v2``.
-
-    Returns:
-        Pixels.
-
-    Raises:
-        InputError: If there is no such backbone.
-    """
-    if _key(name) not in SIZES:
-        raise InputError("There is no such backbone", allowed=", ".join(SIZES), received=name)
-    return SIZES[_key(name)]
-
-
-def _key(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")

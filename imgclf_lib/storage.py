@@ -1,4 +1,4 @@
-"""Where things live: the course, the data, the models, the cache.
+"""Where things live, and how they are written: whole or not at all, checked, with progress.
 
 Each folder can be moved with an environment variable; nothing is created here.
 """
@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from tqdm import tqdm
 
 from imgclf_lib.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
+
+SPARE = 50_000_000  # bytes that stay free on the disk
+TEMPORARY = "building-"  # so begin the names of folders that are not complete
 
 
 def course_folder() -> Path:
@@ -49,10 +51,79 @@ def cache_folder() -> Path:
     return Path(os.environ.get("IMGCLF_CACHE", data_folder() / ".cache"))
 
 
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Write a file beside its place; move it there only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write one object as JSON, in one step."""
+    with atomic(path) as beside:
+        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table as CSV without its index, in one step."""
+    with atomic(path) as beside:
+        table.to_csv(beside, index=False)
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """A new folder that gets its name only when it is complete; what was there is replaced.
+
+    What a killed process has left of the same folder is cleared away first.
+    """
+    prefix = f"{TEMPORARY}{folder.name}-"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        new.rename(folder)
+
+
+def need_room(folder: Path, size: int) -> None:
+    """See that the disk has room, before the work begins."""
+    free = shutil.disk_usage(folder).free
+    if free < size + SPARE:
+        raise OSError(f"{size / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free")
+
+
+def digest(*parts: str | bytes, end: bytes = b"\0", size: int = 12) -> str:
+    """A short text that changes with any of the parts: BLAKE2b of ``size`` bytes, in hexadecimal.
+
+    Names of runs and of cached folders are made here: another ``end`` of each part makes others.
+    """
+    made = hashlib.blake2b(digest_size=size)
+    for part in parts:
+        made.update(part if isinstance(part, bytes) else part.encode(errors="surrogatepass"))
+        made.update(end)
+    return made.hexdigest()
+
+
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
     """The checksum of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def stamp_of(state: os.stat_result) -> str:
+    """A text that changes whenever a file is written."""
+    return f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
 
 
 def fetch(
@@ -94,82 +165,3 @@ def progress_bar(
     """A progress bar that appears after two seconds."""
     seconds = 0.2 if sys.stderr.isatty() else 10.0  # a log file wants few lines
     return tqdm(items, description, total, unit=unit, delay=2, mininterval=seconds, leave=False)
-
-
-@contextmanager
-def building(folder: Path) -> Iterator[Path]:
-    """A new folder that gets its name only when it is complete.
-
-    What a killed process has left of the same folder is cleared away first.
-    """
-    prefix = f"{TEMPORARY}{folder.name}-"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f"{prefix}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as scratch:
-            new = Path(scratch) / "new"
-            new.mkdir()
-            yield new
-            shutil.rmtree(folder, ignore_errors=True)
-            new.replace(folder)
-    except OSError as error:
-        raise InputError(
-            f"The decoded images cannot be written into {str(folder.parent)!r}: {error}",
-            do="Free some disk space (imgclf cache --clear), name another folder in the"
-            " environment variable IMGCLF_CACHE, or choose a smaller image_size",
-        ) from error
-
-
-def need_room(folder: Path, size: int) -> None:
-    """See that the disk has room, before the work begins."""
-    free = shutil.disk_usage(folder).free
-    if free < size + SPARE:
-        raise OSError(f"{size / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free")
-
-
-SPARE = 50_000_000  # bytes that stay free on the disk
-TEMPORARY = "building-"
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Write a file beside its place; move it there only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write one object as JSON, in one step."""
-    with atomic(path) as beside:
-        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV without its index, in one step."""
-    with atomic(path) as beside:
-        table.to_csv(beside, index=False)
-
-
-def digest(*parts: str | bytes, end: bytes = b"\0", size: int = 12) -> str:
-    """A short text that changes with any of the parts: BLAKE2b of ``size`` bytes, in hexadecimal.
-
-    Names of runs and of cached folders are made here: another ``end`` of each part makes others.
-    """
-    made = hashlib.blake2b(digest_size=size)
-    for part in parts:
-        made.update(part if isinstance(part, bytes) else part.encode(errors="surrogatepass"))
-        made.update(end)
-    return made.hexdigest()
-
-
-def stamp_of(state: os.stat_result) -> str:
-    """A text that changes whenever a file is written."""
-    return f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"

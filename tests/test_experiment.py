@@ -187,7 +187,8 @@ def test_the_docstring_names_every_field_with_its_range():
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_may_be_empty_only_where_that_means_nothing_chosen(name):
-    assert getattr(Experiment(**{name: "猫 & <b>"}), name) == "猫 & <b>"
+    any_text = "ResNet50" if name == "backbone" else "猫 & <b>"
+    assert getattr(Experiment(**{name: any_text}), name) == any_text
     if TEXTS[name] == "":
         assert getattr(Experiment(**{name: ""}), name) == ""
     for value in [3, None, ["x"], *([] if TEXTS[name] == "" else [""])]:
@@ -212,3 +213,9 @@ def test_fields_know_their_scale():
         *("log", "powers", "linear")
     ]
     assert all(scale_of(name) == scale for name, scale in scales.items())
+
+
+def test_a_backbone_that_is_unknown_is_refused_at_once():
+    with pytest.raises(InputError, match=r"no such backbone.*mobilenetv2.*'mobilnet'"):
+        Experiment(backbone="mobilnet")
+    assert Experiment(backbone="MobileNet_V2").backbone == "MobileNet_V2"

@@ -4,7 +4,6 @@ Pixels go from the decoding process into the file, a batch at a time, so memory 
 however many files there are; only the facts about them come back.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 import joblib
@@ -14,7 +13,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image
 from imgclf_lib.files import FileFacts, decode, inspect_file, measure_image
-from imgclf_lib.storage import progress_bar
+from imgclf_lib.storage import digest, progress_bar
 
 FACTS = list(FileFacts._fields[1:])
 KINDS = {
@@ -80,7 +79,7 @@ def decode_arrays(
     array = np.lib.format.open_memmap(out, "w+", "uint8", (len(images), size, size, channels))
     rows = []
     for place, image in enumerate(progress_bar(images, f"Decoding {name}", None, "image")):
-        key = hashlib.blake2b(image.tobytes(), digest_size=12).hexdigest()
+        key = digest(image.tobytes(), end=b"")
         rows.append((width, height, "L" if depth == 1 else "RGB", key, key))
         if (size, size, channels) == image.shape:
             array[place] = image

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 import PIL
 from PIL import Image
 import sys
@@ -36,6 +36,20 @@ MARK = "data.json"  # a folder that holds it is complete, and ours
 PIECE = 16_000_000  # bytes copied at a time
 UNPACKING = "unpacking-"
 DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
+
+
+@contextmanager
+def _filling(folder: Path) -> Iterator[Path]:
+    """A new folder of the cache, there only when it is complete; says what to do if it cannot be."""
+    try:
+        with building(folder) as new:
+            yield new
+    except OSError as error:
+        raise InputError(
+            f"The decoded images cannot be written into {str(folder.parent)!r}: {error}",
+            do="Free some disk space (imgclf cache --clear), name another folder in the"
+            " environment variable IMGCLF_CACHE, or choose a smaller image_size",
+        ) from error
 
 
 class DiskImages:
@@ -181,7 +195,7 @@ def decode_source(source: Source, experiment: Experiment, base: Path) -> None:
     """Make the folder of decoded files if it is not there."""
     if (base / MARK).is_file():
         return
-    with building(base) as new:
+    with _filling(base) as new:
         out = new / "images.npy"
         if source.listing is None:
             table, classes = _decode_known(source.name, experiment, out)
@@ -368,7 +382,7 @@ def _build_splits(found: InspectedData, experiment: Experiment, base: Path, fold
     fractions = (experiment.validation_fraction, experiment.test_fraction)
     table = make_splits(found.table, *fractions, experiment.split_seed, found.pairs)
     table.loc[table["problem"] != "", "split"] = ""
-    with building(folder) as new:
+    with _filling(folder) as new:
         for split in SPLITS:
             rows = found.places[(table["split"] == split).to_numpy()]
             copy_images(base / "images.npy", rows, new / f"{split}.npy")

@@ -6,7 +6,6 @@ import re
 import shutil
 import stat
 import tarfile
-import tempfile
 import unicodedata
 import zipfile
 import zlib
@@ -18,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import pandas as pd
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.storage import progress_bar
+from imgclf_lib.storage import building, progress_bar
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 MOST_MEMBERS = 1_000_000
@@ -77,12 +76,7 @@ def unpack(path: Path, into: Path) -> pd.DataFrame:
         InputError: If the file is no archive, is damaged as a whole, would grow out of all
             proportion, or does not fit on the disk.
     """
-    prefix = f"unpacking-{into.name}-"
-    for left in into.parent.glob(f"{prefix}*"):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=into.parent, prefix=prefix) as scratch:
-        new = Path(scratch) / "new"
-        new.mkdir()
+    with building(into) as new:
         writer = _Writer(path, new)
         try:
             for member in progress_bar(_open_members(path), f"Unpacking {path.name}", unit="file"):
@@ -93,9 +87,6 @@ def unpack(path: Path, into: Path) -> pd.DataFrame:
             if error.errno not in FULL[:2]:
                 raise
             raise InputError("The disk is full", do="Make room, then try again") from None
-        if into.exists():
-            into.rename(Path(scratch) / "old")
-        new.rename(into)
     return pd.DataFrame(writer.refused, columns=["path", "problem", "detail"], dtype="str")
 
 

@@ -4,11 +4,10 @@ Training, evaluation and prediction all decode here, so that they see the same p
 facts about one image file, or the true reason why it is none; no file makes this fail.
 """
 
-import hashlib
 import math
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -23,6 +22,7 @@ from imgclf_lib.files.reading import (
     open_bytes,
     read_file,
 )
+from imgclf_lib.storage import digest
 
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
 LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
@@ -267,16 +267,16 @@ def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts
     Returns:
         All that is known of it. A file that cannot be used has a ``problem``; nothing is raised.
     """
-    raw, digest = b"", ""
+    raw, key = b"", ""
     try:
         raw = read_file(path)
-        digest = _digest(raw)
+        key = digest(raw, end=b"")
         decoded = decode(raw, size, channels, resize)
         remarks = [_ending_remark(path, decoded.file), _frames_remark(decoded.file, len(raw))]
         detail = "; ".join(filter(None, [*remarks, decoded.remark]))
         pixels, width, height, mode = decoded[:4]
-        pixel_hash = _digest(np.ascontiguousarray(pixels), f"{width} x {height}".encode())
-        facts = (width, height, mode, digest, pixel_hash, *measure_image(decoded.whole))
+        pixel_hash = digest(np.ascontiguousarray(pixels).tobytes(), f"{width} x {height}", end=b"")
+        facts = (width, height, mode, key, pixel_hash, *measure_image(decoded.whole))
         return FileFacts(pixels, *facts, problem="", detail=detail)
     except BadImage as error:
         problem, detail = error.problem, error.detail
@@ -284,7 +284,7 @@ def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts
         problem, detail = "damaged", f"it cannot be measured ({type(error).__name__})"
     if problem == "not an image" and path.suffix.lower() not in image_suffixes():
         problem = "unknown extension"
-    return FileFacts(hash=digest, problem=problem, detail=detail)
+    return FileFacts(hash=key, problem=problem, detail=detail)
 
 
 def measure_image(image: Image.Image) -> tuple[str, float, float]:
@@ -325,13 +325,6 @@ def _sharpness(grey: np.ndarray) -> float:
         return 0.0
     edges = laplace(grey)[1:-1, 1:-1].ravel()
     return float(edges @ edges) / edges.size - (float(edges.sum()) / edges.size) ** 2
-
-
-def _digest(*parts: Any) -> str:
-    digest = hashlib.blake2b(digest_size=12)
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
 
 
 def _ending_remark(path: Path, file: Image.Image) -> str:

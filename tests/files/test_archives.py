@@ -349,12 +349,12 @@ def test_a_killed_unpacking_leaves_no_half_folder(place):
     archive = write_tar(place / "data.tar", members)
     command = [sys.executable, "-c", KILLED, str(archive), str(place / "out")]
     process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
-    while process.poll() is None and not list(place.glob("unpacking-*/new/a/*")):
+    while process.poll() is None and not list(place.glob("building-*/new/a/*")):
         time.sleep(0.01)
     process.kill()
     process.wait()
     assert not (place / "out").exists()
-    assert list(place.glob("unpacking-*"))
+    assert list(place.glob("building-*"))
     assert refused(place, archive) == {}
     assert len(contents(place / "out")) == 5000
-    assert not list(place.glob("unpacking-*"))
+    assert not list(place.glob("building-*"))
