@@ -4,14 +4,14 @@ BIN := .venv/bin
 TORCH := .venv-torch/bin
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
-# Tests of modules that never touch a network: their answer is the same on every backend.
-SAME := archives audit_plots cache cache_folders catalog class_findings \
-    data_commands decoding defects drawings file_findings file_lists fixes formats \
-    glyphs image_files inspection near_hashes outcomes pillow_warnings pixels \
-    practice report setup similar sources splits suite twins \
-    start_here explore_data your_own_images
+# What a commit should not wait for: the parts whose tests train nothing.
+QUICK := tests/test_*.py tests/files tests/data tests/audit tests/plots
+# What a backend can change.
+BOTH := tests/test_backend.py tests/network tests/training tests/evaluation \
+    $(addprefix tests/course/,widgets/test_training.py widgets/test_network.py \
+    exercises/test_build_model.py exercises/test_train.py)
 
-.PHONY: env run lab test test-torch bench lock refresh pictures
+.PHONY: env run lab check test test-torch bench lock refresh pictures
 
 env: .venv/ready
 
@@ -21,13 +21,19 @@ run: env
 lab: env
 	$(BIN)/imgclf lab
 
+# Before every commit: format, lint, types, and the unit tests that train nothing.
+check: env
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(QUICK) -m "not course and not slow" -n 2 --dist loadfile
+
 test: env
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
-# The library on PyTorch, in an environment without TensorFlow; only what a backend can change.
+# The library on PyTorch, in an environment without TensorFlow.
 test-torch: .venv-torch/ready
-	KERAS_BACKEND=torch $(TORCH)/python -m pytest tests -m "not course" -n 2 --dist loadfile \
-	    $(foreach name,$(SAME),--ignore-glob='tests/*test_$(name).py')
+	KERAS_BACKEND=torch $(TORCH)/python -m pytest $(BOTH) -m "not course" -n 2 --dist loadfile
 
 bench: env
 	$(BIN)/python bench/tutorials.py

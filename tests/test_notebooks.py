@@ -56,6 +56,14 @@ def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == kind]
 
 
+def text_of(cell: nbformat.NotebookNode) -> str:
+    """All text that a cell put out: what it printed, and what it showed as text."""
+    texts = (
+        each.get("text") or each.get("data", {}).get("text/plain", "") for each in cell.outputs
+    )
+    return "".join(texts)
+
+
 def test_the_course_is_complete_and_in_order() -> None:
     assert [path.stem for path in NOTEBOOKS] == ORDER
 
@@ -139,7 +147,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     """The whole course, run headless with no trained model there, last notebook first.
 
     Backwards, so that no notebook can lean on what an earlier one left behind. It is the
-    instructor's copy, in which every exercise is answered; nbval runs the learner's.
+    instructor's copy, in which every exercise is answered; nbval and the test of thirty images run
+    the learner's.
     """
     place = tmp_path_factory.mktemp("course")
     environment = {**os.environ, "IMGCLF_MODELS": str(place / "models")}
@@ -212,21 +221,30 @@ class TestCourse:
             assert [each[:8] for each in said] == ["✓ Right."] * len(exercises_of(name))
 
     def test_stored_outputs_are_still_true(self, course: tuple[Path, dict[str, str]]) -> None:
-        """nbval runs every notebook again and compares the cells tagged for it."""
+        """What this run says in the cells that always say the same is what is stored."""
+        compared = 0
+        for path in NOTEBOOKS:
+            ran = {
+                cell.id: text_of(cell)
+                for cell in cells(course[0] / "notebooks" / path.name, "code")
+            }
+            for cell in cells(path, "code"):
+                if "nbval-check-output" in cell.metadata.get("tags", []):
+                    assert ran[cell.id] == text_of(cell), f"{path.stem}: {cell.source}"
+                    compared += 1
+        assert compared >= 20
+
+    def test_nbval_agrees(self, course: tuple[Path, dict[str, str]]) -> None:
+        """As a learner opens them, without answers; those that train little, to save time."""
+        chosen = [path for path in NOTEBOOKS if path.stem[:2] in ("00", "01", "03", "05", "06")]
         command = [
             *(sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout", "600"),
-            *("-p", "no:cacheprovider", "-q", "-W", "ignore", str(ROOT / "notebooks")),
+            *("-p", "no:cacheprovider", "-q", "-W", "ignore", *map(str, chosen)),
         ]
         done = subprocess.run(
             command, env=course[1], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout[-8000:]
-        compared = sum(
-            "nbval-check-output" in cell.metadata.get("tags", [])
-            for path in NOTEBOOKS
-            for cell in cells(path, "code")
-        )
-        assert compared >= 20
 
 
 @pytest.mark.course

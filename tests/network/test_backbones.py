@@ -157,7 +157,9 @@ def test_weights_from_a_file(tmp_path, lite0):
 def test_the_key_of_a_file_is_read_once_and_again_when_it_changes(tmp_path, monkeypatch):
     read = []
     digest = backbones.file_digest
-    monkeypatch.setattr(backbones, "file_digest", lambda *given: read.append(given) or digest(*given))
+    monkeypatch.setattr(
+        backbones, "file_digest", lambda *given: read.append(given) or digest(*given)
+    )
     path = tmp_path / "w.weights.h5"
     path.write_bytes(b"some")
     chosen = Experiment(backbone="mobilenet", backbone_weights=str(path))
