@@ -44,8 +44,8 @@ def instead(monkeypatch: pytest.MonkeyPatch) -> dict:
         asked.update(parameters=parameters, cell_timeout=cell_timeout)
         return pd.DataFrame({"notebook": ["04_train"], "seconds": [float("nan")]})
 
-    monkeypatch.setattr("imgclf_lib.training.trainer.train", take)
-    monkeypatch.setattr("imgclf_lib.course.suite.run_notebooks", take_all)
+    monkeypatch.setattr("imgclf_lib.training.train", take)
+    monkeypatch.setattr("imgclf_lib.course.run_notebooks", take_all)
     return asked
 
 
@@ -63,7 +63,7 @@ def test_help_names_every_command_and_is_quick() -> None:
 
 LIGHT = {
     "imgclf_lib",
-    *(f"imgclf_lib.{name}" for name in ("cli", "errors", "experiment", "presets")),
+    *(f"imgclf_lib.{name}" for name in ("cli", "errors", "experiment")),
 }
 LOADED = """
 import json, sys

@@ -489,7 +489,7 @@ def parsed(line: str, monkeypatch) -> Experiment:
         found.append(experiment)
         raise Stop
 
-    monkeypatch.setattr("imgclf_lib.training.trainer.train", instead)
+    monkeypatch.setattr("imgclf_lib.training.train", instead)
     words = shlex.split(line)
     assert words[:2] == ["imgclf", "train"]
     with pytest.raises(Stop):
