@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 
 import papermill  # noqa: F401  papermill itself loads imgclf_lib.course.engine, so it must come first
@@ -125,6 +126,7 @@ def test_notebooks_import_faces_in_few_lines(notebook):
     assert sum("imgclf_lib" in line for line in lines) <= 8
 
 
+@cache
 def users() -> dict[str, set[str]]:
     """The names that notebooks, the command line and other chapters take from each face."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -135,9 +137,11 @@ def users() -> dict[str, set[str]]:
             if name and imported in FACES and chapter_of(module) != imported:
                 found[imported].add(name)
             elif imported in FACES and not name:  # the face itself: its names are attributes
-                for node in ast.walk(tree):
-                    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == imported:
-                        found[imported].add(node.attr)
+                found[imported] |= {
+                    node.attr
+                    for node in ast.walk(tree)
+                    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == imported
+                }
     return found
 
 
