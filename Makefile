@@ -5,7 +5,7 @@ TORCH := .venv-torch/bin
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 # What a commit should not wait for: the parts whose tests train nothing.
-QUICK := tests/test_*.py tests/files tests/data tests/audit tests/plots
+QUICK := $(wildcard tests/test_[er]*.py) tests/test_storage.py tests/files tests/data tests/audit tests/plots
 # What a backend can change.
 BOTH := tests/test_backend.py tests/network tests/training tests/evaluation \
     $(addprefix tests/course/,widgets/test_training.py widgets/test_network.py \

@@ -139,3 +139,11 @@ def shots() -> Path:
     folder = Path(os.environ.get("IMGCLF_SCREENSHOTS", Path(__file__).parent.parent / "runs/shots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A room of the library that grows past one thought is reported, not refused."""
+    for path in sorted((Path(__file__).parent.parent / "imgclf_lib").rglob("*.py")):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > 600:
+            terminalreporter.write_line(f"{path.name} has {lines} lines: is it one thought?")

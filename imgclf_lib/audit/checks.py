@@ -37,6 +37,7 @@ _LOOK_ALIKE = str.maketrans("аеорсухіјѕԁԛԝһӏνοαικρτυχᴏ
 # What is measured on outranks what is learned from: its copies leave, it stays.
 RANKS = {"": 0, "train": 0, "val": 1, "test": 2}
 NAMED = 3  # files that a detail names
+Row = tuple[str, str, str]  # problem, path, detail
 
 
 def file_findings(
@@ -154,9 +155,6 @@ def class_findings(table: pd.DataFrame, folder: Path | None = None) -> pd.DataFr
         return make_findings("", [], [])
     problems, paths, details = zip(*rows, strict=True)
     return make_findings(problems, paths, details)
-
-
-Row = tuple[str, str, str]  # problem, path, detail
 
 
 def _class_folders(table: pd.DataFrame) -> dict[str, str]:

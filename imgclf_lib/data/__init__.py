@@ -8,9 +8,27 @@ Notebooks 01, Explore the data, and 02, Preprocess, teach it; 08 about folders o
 """
 
 from imgclf_lib.data.cache import clear_caches, inspect_data, list_caches
-from imgclf_lib.data.dataset import ImageData, Split, captions, class_statistics, find_copies, load_data, picture, random_examples, sort_images, typical_to_unusual
+from imgclf_lib.data.dataset import (
+    ImageData,
+    Split,
+    captions,
+    class_statistics,
+    find_copies,
+    load_data,
+    picture,
+    random_examples,
+    sort_images,
+    typical_to_unusual,
+)
 from imgclf_lib.data.duplicates import components
-from imgclf_lib.data.listing import ACTIONS, FIX_COLUMNS, PROBLEMS, assign_groups, read_fixes, write_fixes
+from imgclf_lib.data.listing import (
+    ACTIONS,
+    FIX_COLUMNS,
+    PROBLEMS,
+    assign_groups,
+    read_fixes,
+    write_fixes,
+)
 from imgclf_lib.data.sources import KNOWN, checksum_problems, with_whole_paths
 from imgclf_lib.data.splits import group_images, make_splits
 

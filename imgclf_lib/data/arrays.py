@@ -6,12 +6,14 @@ however many files there are; only the facts about them come back.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
 import joblib
 import numpy as np
 import pandas as pd
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image
+
 from imgclf_lib.files import FileFacts, decode, inspect_file, measure_image
 from imgclf_lib.storage import digest, progress_bar
 

@@ -8,20 +8,18 @@ and are there only when they are complete.
 import json
 import math
 import shutil
-import tempfile
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
-from contextlib import contextmanager, suppress
 import PIL
+from filelock import FileLock, Timeout
 from PIL import Image
-import sys
-from typing import NamedTuple
-from filelock import FileLock
+
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.data.duplicates import similar_pairs
 from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, read_fixes
@@ -36,11 +34,13 @@ MARK = "data.json"  # a folder that holds it is complete, and ours
 PIECE = 16_000_000  # bytes copied at a time
 UNPACKING = "unpacking-"
 DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
+FORMAT = 3  # changes when the same settings would give other pixels or facts
+LARGEST_AUTOMATIC_SIZE = 64
 
 
 @contextmanager
 def _filling(folder: Path) -> Iterator[Path]:
-    """A new folder of the cache, there only when it is complete; says what to do if it cannot be."""
+    """A new folder of the cache, there only when it is complete; if it cannot be, what to do."""
     try:
         with building(folder) as new:
             yield new
@@ -171,9 +171,6 @@ def _locked(name: str) -> str:
         if name.startswith(prefix):
             return name.removeprefix(prefix).rpartition("-")[0]
     return name
-
-FORMAT = 3  # changes when the same settings would give other pixels or facts
-LARGEST_AUTOMATIC_SIZE = 64
 
 
 def files_folder(source: Source, experiment: Experiment) -> Path:

@@ -7,8 +7,10 @@ flat however large the folder is.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
 from imgclf_lib.data.cache import prepare, read_table
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment

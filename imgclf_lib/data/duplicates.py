@@ -6,6 +6,7 @@ Candidates have nearly the same perceptual hash; each candidate is then compared
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 from typing import Any
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components

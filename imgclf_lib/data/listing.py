@@ -3,15 +3,15 @@
 Nothing is opened here: pixels are looked at later, once.
 """
 
-import hashlib
 import os
 import re
 import stat
-from pathlib import Path
-from typing import NamedTuple
-import pandas as pd
-from typing import Any
 import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
 from imgclf_lib.errors import InputError
 from imgclf_lib.files import CONTENT_PROBLEMS, image_suffixes
 from imgclf_lib.storage import digest, stamp_of
@@ -38,6 +38,15 @@ PROBLEMS = {
     "repeated": "The list names this file a second time.",
     "excluded": "The fix list leaves this file out.",
 }
+LIST_SUFFIXES = (".csv", ".parquet")
+NAMES = {  # what the columns of a list may be called, in lower case
+    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
+    "label": ("label", "class", "category", "class_name"),
+    "split": ("split", "subset", "fold"),
+    "group": ("group",),
+}
+ACTIONS = ("keep", "exclude", "relabel")
+FIX_COLUMNS = ("path", "action", "label", "group", "problem", "detail")
 
 
 class Listing(NamedTuple):
@@ -211,14 +220,6 @@ def assign_groups(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
     ]
     return table.assign(group=pd.array(groups, dtype="str"))
 
-LIST_SUFFIXES = (".csv", ".parquet")
-NAMES = {  # what the columns of a list may be called, in lower case
-    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
-    "label": ("label", "class", "category", "class_name"),
-    "split": ("split", "subset", "fold"),
-    "group": ("group",),
-}
-
 
 def is_list(path: Path) -> bool:
     """Whether a file names paths and labels."""
@@ -297,9 +298,6 @@ def _read_table(path: Path) -> pd.DataFrame:
         )
     chosen["split"] = chosen["split"].replace(SPLIT_FOLDERS)
     return pd.DataFrame(chosen)
-
-ACTIONS = ("keep", "exclude", "relabel")
-FIX_COLUMNS = ("path", "action", "label", "group", "problem", "detail")
 
 
 def write_fixes(suggestions: pd.DataFrame, path: Path, folder: Path) -> None:

@@ -6,10 +6,19 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from imgclf_lib.data.listing import LIST_SUFFIXES, Listing, assign_groups, is_list, list_folder, list_table
+
+from imgclf_lib.data.listing import (
+    LIST_SUFFIXES,
+    Listing,
+    assign_groups,
+    is_list,
+    list_folder,
+    list_table,
+)
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.files import is_archive, unpack

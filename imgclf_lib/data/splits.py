@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+
 from imgclf_lib.data.duplicates import components
 from imgclf_lib.data.listing import SPLITS
 from imgclf_lib.errors import InputError
+
 
 def group_images(table: pd.DataFrame, pairs: np.ndarray | None = None) -> np.ndarray:
     """Number the images so that those that belong together have the same number.

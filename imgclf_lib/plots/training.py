@@ -18,6 +18,8 @@ from imgclf_lib.plots.figures import MARKERS, PALETTE, new_axes, new_figure, pla
 VALIDATION = ("val_loss", "val_accuracy")
 MOST_COLUMNS = 4  # frames in a row
 LABELS = ("training images a class, on average (logarithmic)", "validation accuracy")
+HIGH = 1.0  # the height of the image in the drawing
+ROOM = 0.12  # between two parts
 
 
 def learning_curves(
@@ -265,10 +267,6 @@ def _finish(axes: Axes, images: Sequence[float], chance: float) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(0, 1.02)
     axes.legend(frameon=False, loc="lower right")
-
-
-HIGH = 1.0  # the height of the image in the drawing
-ROOM = 0.12  # between two parts
 
 
 def network(plan: pd.DataFrame, title: str = "", axes: Axes | None = None) -> Axes:

@@ -3,12 +3,15 @@
 import os
 import signal
 from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
+
+from imgclf_lib.data import arrays
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.files import inspect_file
-from imgclf_lib.data import arrays
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

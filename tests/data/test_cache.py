@@ -1,22 +1,23 @@
 """Cache folders: complete or not there, listed and cleared."""
 
+import signal
 import subprocess
 import sys
 import threading
 import time
+
 import numpy as np
-import pytest
-import signal
 import pandas as pd
+import pytest
 from PIL import Image
-from imgclf_lib.data import clear_caches, inspect_data, list_caches
+
+from imgclf_lib.data import arrays, cache, clear_caches, inspect_data, list_caches, load_data
 from imgclf_lib.data.cache import MARK, copy_images, prepare, read_facts, write_facts
-from imgclf_lib.data import load_data
-from imgclf_lib.files import inspect_file
-from imgclf_lib.data import arrays, cache
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
+from imgclf_lib.files import inspect_file
 from imgclf_lib.storage import building, need_room
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):

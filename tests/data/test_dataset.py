@@ -4,16 +4,29 @@ import dataclasses
 import gzip
 import hashlib
 import struct
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from imgclf_lib.data import Split, captions, class_statistics, find_copies, load_data, picture, random_examples, sort_images, typical_to_unusual
+
+from imgclf_lib.data import (
+    KNOWN,
+    Split,
+    captions,
+    class_statistics,
+    find_copies,
+    load_data,
+    picture,
+    random_examples,
+    sort_images,
+    typical_to_unusual,
+)
 from imgclf_lib.data.dataset import ORDERS
-from imgclf_lib.data import KNOWN
 from imgclf_lib.data.sources import IDX_FILES
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
+
 
 def made_up_split(counts: list[int], seed: int = 0) -> Split:
     labels = np.repeat(np.arange(len(counts)), counts)

@@ -3,11 +3,13 @@
 import io
 import time
 import tracemalloc
+
 import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 from scipy.ndimage import gaussian_filter
+
 from imgclf_lib.data import components
 from imgclf_lib.data.duplicates import _close_hashes, similar_pairs
 from imgclf_lib.data.sources import load_known

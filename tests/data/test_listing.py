@@ -3,12 +3,15 @@
 import os
 import socket
 from pathlib import Path
-import pytest
+
 import pandas as pd
+import pytest
+
 from imgclf_lib.data import FIX_COLUMNS, PROBLEMS, assign_groups, read_fixes, write_fixes
 from imgclf_lib.data.listing import apply_fixes, is_list, list_folder, list_table
 from imgclf_lib.errors import InputError
 from imgclf_lib.storage import digest
+
 
 def touch(folder: Path, *paths: str) -> Path:
     for path in paths:

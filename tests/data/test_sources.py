@@ -12,16 +12,15 @@ import socket
 import struct
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
 import numpy as np
 import pytest
-import zipfile
-from imgclf_lib.data import clear_caches, list_caches
-from imgclf_lib.data import load_data
-from imgclf_lib.data import KNOWN, checksum_problems
+
+from imgclf_lib.data import KNOWN, checksum_problems, clear_caches, list_caches, load_data, sources
 from imgclf_lib.data.sources import IDX_FILES, load_known, open_source
-from imgclf_lib.data import sources
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.storage import data_folder

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from imgclf_lib.data import group_images, make_splits
 from imgclf_lib.errors import InputError
+
 
 def made_up_table(counts: dict[str, int], hashes: list[str] | None = None) -> pd.DataFrame:
     """A table of decoded images, each different unless hashes are given."""
