@@ -257,7 +257,14 @@ def in_words(value: Any) -> str:
 
 
 def backbone_key(name: str) -> str:
-    """The name of a backbone in lower case and without signs, as in ``BACKBONES``."""
+    """One spelling of a backbone's name.
+
+    Args:
+        name: In any spelling, such as ``MobileNet_V2``.
+
+    Returns:
+        In lower case and without signs, as in ``BACKBONES``.
+    """
     return name.lower().replace("_", "").replace("-", "")
 
 

@@ -38,9 +38,9 @@ BANDS = {
     ("07_tune", "val_accuracy"): (0.75, 0.87),
     ("07_tune", "fresh_accuracy"): (0.73, 0.87),
     # What a machine can write (links, pipes, locked files) decides how many files there are.
-    ("08_your_own_images", "files"): (870, 890),
-    ("08_your_own_images", "rejected"): (45, 56),
-    ("08_your_own_images", "leaked"): (55, 75),
+    ("08_your_own_images", "files"): (776, 786),
+    ("08_your_own_images", "rejected"): (10, 16),
+    ("08_your_own_images", "leaked"): (45, 65),
     ("08_your_own_images", "balanced_accuracy"): (0.6, 0.85),
     ("09_transfer_learning", "frozen_few"): (0.64, 0.79),
     ("09_transfer_learning", "scratch_few"): (0.64, 0.82),

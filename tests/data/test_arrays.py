@@ -41,6 +41,7 @@ def check(table, out):
     assert table["width"][good].tolist() == [12 + number for number in good]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [10, 1000], ids=["processes", "threads"])
 def test_every_file_comes_back_in_its_place(few, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(arrays, "FEW_FILES", few)
@@ -49,6 +50,7 @@ def test_every_file_comes_back_in_its_place(few, folder, tmp_path, monkeypatch):
     check(table, tmp_path / "a.npy")
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_its_process_is_found(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(arrays, "FEW_FILES", 10)
     monkeypatch.setattr(arrays, "BATCH", 7)

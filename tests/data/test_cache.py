@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imgclf_lib.data import arrays, cache, clear_caches, inspect_data, list_caches, load_data
-from imgclf_lib.data.cache import MARK, copy_images, prepare, read_facts, write_facts
+from imgclf_lib.data.cache import MARK, _filling, copy_images, prepare, read_facts, write_facts
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.files import inspect_file
@@ -46,15 +46,16 @@ def test_what_cannot_be_written_is_said(place):
         need_room(place, 9 * 10**15)
     with (
         pytest.raises(InputError, match=r"cannot be written.*GB are needed.*cache --clear"),
-        building(place / "one"),
+        _filling(place / "one"),
     ):
         need_room(place, 9 * 10**15)
     place.rmdir()
     place.write_text("a file where the cache should be")
-    with pytest.raises(InputError, match="cannot be written"), building(place / "one"):
+    with pytest.raises(InputError, match="cannot be written"), _filling(place / "one"):
         raise AssertionError("not reached")
 
 
+@pytest.mark.slow
 def test_a_real_small_disk(tmp_path, monkeypatch, make_images):
     """A disk of 200 kB in memory, full in the middle of decoding."""
     disk = tmp_path / "disk"
@@ -359,6 +360,7 @@ cache.prepare(Experiment(data=sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_half_way_leaves_nothing_in_the_way(folder, own_cache):
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True

@@ -169,6 +169,7 @@ def test_different_shirts_are_not_near_duplicates():
     assert len(images) - len(np.unique(groups)) < 20
 
 
+@pytest.mark.slow
 def test_many_rows_take_seconds_and_little_memory(photos):
     class Images:
         """100,000 images, as a memory-mapped array would give them."""

@@ -193,7 +193,7 @@ def test_a_damaged_file_is_refused_and_left_untouched(damage, mnist, place, serv
 
 
 def test_bundled_files_are_verified_too(place):
-    published = Path(__file__).parent.parent / "data" / "fashion_mnist"
+    published = Path(__file__).parent.parent.parent / "data" / "fashion_mnist"
     shutil.copytree(published, place / "fashion_mnist")
     path = place / "fashion_mnist" / IDX_FILES[1]
     path.write_bytes(path.read_bytes() + b"\0")
@@ -259,6 +259,7 @@ def test_a_known_name():
         source.table  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_folder_a_list_and_archives_give_the_same_images(images, tmp_path, own_cache):
     lines = [f"{path.parent.name}/{path.name},{path.parent.name}" for path in images.rglob("*.png")]
     (images.parent / "shapes.csv").write_text(

@@ -281,6 +281,7 @@ def test_limits_of_one_member_of_their_number_and_of_the_disk(place, monkeypatch
     assert not (place / "other").exists()
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_members(place):
     archive = place / "data.tar"
     with tarfile.open(archive, "w") as tar:
@@ -344,11 +345,12 @@ unpack(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_unpacking_leaves_no_half_folder(place):
     members = [(f"a/{number}.bin", os.urandom(20_000)) for number in range(5000)]
     archive = write_tar(place / "data.tar", members)
     command = [sys.executable, "-c", KILLED, str(archive), str(place / "out")]
-    process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
+    process = subprocess.Popen(command, cwd=Path(__file__).parent.parent.parent)
     while process.poll() is None and not list(place.glob("building-*/new/a/*")):
         time.sleep(0.01)
     process.kill()

@@ -190,6 +190,7 @@ def every_picture() -> list:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fonts")
 def test_no_picture_warns_of_any_name() -> None:
     """Warnings are errors here: a missing glyph is one."""

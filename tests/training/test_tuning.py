@@ -493,7 +493,7 @@ def parsed(line: str, monkeypatch) -> Experiment:
     words = shlex.split(line)
     assert words[:2] == ["imgclf", "train"]
     with pytest.raises(Stop):
-        cli.train(words[2:])
+        cli.main(words[1:])
     return found[0]
 
 
