@@ -388,6 +388,7 @@ def test_rejected_files_and_empty_hashes_have_no_twins():
     assert twin_findings(files.iloc[:0], NO_PAIRS).empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [2, 60_000])
 def test_a_large_folder_takes_seconds(copies):
     """Pairs everywhere, or one picture sixty thousand times."""

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from imgclf_lib.audit import audit, labels, suggest_fixes
+from imgclf_lib.audit import audit, suggest_fixes
+from imgclf_lib.audit import labels as room
 from imgclf_lib.audit.labels import find_label_errors
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
@@ -47,6 +48,7 @@ def test_flipped_labels_are_found(digits, kind):
     assert 0.8 < found.attrs["accuracy"] < 0.97
 
 
+@pytest.mark.slow
 def test_flipped_labels_are_found_whatever_the_seed(digits):
     images, labels = digits
     known = [flip(labels, 0.05, seed) for seed in range(5)]
@@ -83,7 +85,7 @@ def test_copies_do_not_vouch_for_each_other():
     groups[:4] = 0
     grouped = find_label_errors(values.astype("float32"), labels, 2, groups=groups)
     assert set(grouped["row"]) == {0, 1, 2, 3}
-    fold = labels._folds(labels, groups, 0)
+    fold = room._folds(labels, groups, 0)
     assert len(set(fold[:4])) == 1
     assert set(np.bincount(fold[labels == 0])) <= {39, 40}
 
@@ -105,12 +107,12 @@ def test_small_classes_are_not_judged(digits):
 
 def test_large_folders_are_sampled(digits, monkeypatch):
     images, labels = digits
-    monkeypatch.setattr(labels, "MOST_ROWS", 500)
+    monkeypatch.setattr(room, "MOST_ROWS", 500)
     assert find_label_errors(images, labels, 10).attrs["judged"] == 500
 
 
 def test_without_cleanlab_it_says_what_to_install(digits, monkeypatch):
-    monkeypatch.setattr(labels, "find_spec", lambda name: None)
+    monkeypatch.setattr(room, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'imgclf\[labels\]'"):
         find_label_errors(*digits, 10)
 
