@@ -35,6 +35,7 @@ def find_label_errors(
     classes: int,
     seed: int = 0,
     groups: np.ndarray | None = None,
+    most_rows: int = MOST_ROWS,
 ) -> pd.DataFrame:
     """Find images that a classifier, trained without them, confidently puts into another class.
 
@@ -53,8 +54,8 @@ def find_label_errors(
         )
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     rows = np.arange(len(labels))
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))
+    if len(rows) > most_rows:
+        rows = np.sort(np.random.default_rng(seed).choice(len(rows), most_rows, replace=False))
     pairs = pd.DataFrame({"label": labels[rows], "group": groups[rows]})
     counts = pairs.drop_duplicates()["label"].value_counts()
     known = np.sort(counts.index[counts >= FEWEST].to_numpy())

@@ -133,7 +133,11 @@ class Leaks(NamedTuple):
 
 
 def measure_leaks(
-    table: pd.DataFrame, images: np.ndarray, places: np.ndarray, groups: np.ndarray
+    table: pd.DataFrame,
+    images: np.ndarray,
+    places: np.ndarray,
+    groups: np.ndarray,
+    most_bytes: int = MOST_BYTES,
 ) -> Leaks:
     """Measure what leaked images do, on the validation split where it leaks, else on the test."""
     splits = table["split"].where(table["problem"] == "", "").to_numpy()
@@ -145,7 +149,7 @@ def measure_leaks(
             break
     else:
         return Leaks("", None)
-    most = max(1, MOST_BYTES // max(1, images[:1].nbytes))
+    most = max(1, most_bytes // max(1, images[:1].nbytes))
     if len(train) > most:  # those that leak stay, and as many others as there is room for
         needed = np.isin(groups[train], groups[held])
         order = np.random.default_rng(0).permutation(len(train))

@@ -39,6 +39,8 @@ def decode_files(
     out: Path,
     name: str,
     inspect: Callable[[Path, int, int, str], FileFacts] | None = None,
+    few_files: int = FEW_FILES,
+    batch: int = BATCH,
 ) -> pd.DataFrame:
     """Decode files into an array on disk, and gather what is known about each.
 
@@ -51,17 +53,18 @@ def decode_files(
 
     looks, how = inspect or inspect_file, (size, channels, resize)
 
-    def work(batch: Batch) -> list[tuple]:
-        first, names = batch
+    def work(some: Batch) -> list[tuple]:
+        first, names = some
         return _decode_batch(looks, root, names, how, out, start + first * stride)
 
-    length = BATCH if len(paths) > FEW_FILES else 8
+    many = len(paths) > few_files
+    length = batch if many else 8
     batches = [(at, list(paths[at : at + length])) for at in range(0, len(paths), length)]
     bar = progress_bar(None, f"Decoding {name}", len(paths), "image")
     tables: list[pd.DataFrame] = []
     rows: list[tuple] = []
     try:
-        for some in _all_batches(work, batches, processes=len(paths) > FEW_FILES):
+        for some in _all_batches(work, batches, processes=many):
             rows += some
             bar.update(len(some))
             if len(rows) >= ROWS:

@@ -80,11 +80,11 @@ class DiskImages:
         return images if np.ndim(rows) else images[0]
 
 
-def copy_images(images: Path, rows: np.ndarray, out: Path) -> None:
-    """Write some images of an array on disk into another one, with flat memory."""
+def copy_images(images: Path, rows: np.ndarray, out: Path, piece: int = PIECE) -> None:
+    """Write some images of an array on disk into another one, ``piece`` bytes at a time."""
     source = DiskImages(images)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
-    length = max(1, PIECE // math.prod(source.shape[1:]))
+    length = max(1, piece // math.prod(source.shape[1:]))
     with out.open("wb") as file:
         np.lib.format.write_array_header_2_0(file, header)
         for start in range(0, len(rows), length):

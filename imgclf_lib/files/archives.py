@@ -20,11 +20,6 @@ from imgclf_lib.errors import InputError
 from imgclf_lib.storage import building, progress_bar
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-MOST_MEMBERS = 1_000_000
-MOST_MEMBER_BYTES = 500_000_000  # a larger file is no image that is read
-MOST_RATIO = 200  # a bomb grows a thousandfold or more; images hardly at all
-FREE_RATIO = 256_000_000  # bytes that any archive may grow to, whatever the ratio
-MOST_DISK = 0.9  # share of the free disk that may be filled
 LONGEST_PART, LONGEST_PATH = 255, 1024  # bytes of a file name, and of a path in the archive
 DEEPEST = 32  # folders inside one another
 ADVICE = "Get it again, or unpack it with a program that you trust and give the folder"
@@ -56,7 +51,20 @@ def is_archive(path: Path) -> bool:
     return named or begin.startswith(BEGINNINGS) or begin[257:262] == b"ustar"
 
 
-def unpack(path: Path, into: Path) -> pd.DataFrame:
+class Limits(NamedTuple):
+    """What an archive may not exceed."""
+
+    members: int = 1_000_000
+    member_bytes: int = 500_000_000  # a larger file is no image that is read
+    ratio: int = 200  # a bomb grows a thousandfold or more; images hardly at all
+    free_bytes: int = 256_000_000  # that any archive may grow to, whatever the ratio
+    disk: float = 0.9  # share of the free disk that may be filled
+
+
+LIMITS = Limits()
+
+
+def unpack(path: Path, into: Path, limits: Limits = LIMITS) -> pd.DataFrame:
     """Unpack a zip or tar archive into a folder of its own.
 
     Only plain files and folders are written, below ``into`` and nowhere else. Archives inside
@@ -66,6 +74,7 @@ def unpack(path: Path, into: Path) -> pd.DataFrame:
     Args:
         path: The archive: zip, or tar that may be compressed with gzip, bzip2 or xz.
         into: The folder to make; its parent must exist.
+        limits: What the archive may not exceed.
 
     Returns:
         A row for each member that was not written, in the order of the archive, with the
@@ -77,7 +86,7 @@ def unpack(path: Path, into: Path) -> pd.DataFrame:
             proportion, or does not fit on the disk.
     """
     with building(into) as new:
-        writer = _Writer(path, new)
+        writer = _Writer(path, new, limits)
         try:
             for member in progress_bar(_open_members(path), f"Unpacking {path.name}", unit="file"):
                 writer.write(member)
@@ -185,23 +194,23 @@ def _read_pieces(member: _Member) -> Iterator[bytes]:
 class _Writer:
     """Writes members below a new folder, and notes which were refused and why."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, path: Path, folder: Path, limits: Limits) -> None:
+        self.folder, self.limits = folder, limits
         self.refused: list[tuple[str, str, str]] = []
         self.files: set[str] = set()
         self.folders: set[str] = set()
         self.count = self.written = 0
-        grown = max(MOST_RATIO * path.stat().st_size, FREE_RATIO)
-        disk = int(MOST_DISK * shutil.disk_usage(folder).free)
+        grown = max(limits.ratio * path.stat().st_size, limits.free_bytes)
+        disk = int(limits.disk * shutil.disk_usage(folder).free)
         self.most = min(grown, disk)
-        self.too_much = f"it grows more than {MOST_RATIO} times, as a zip bomb does"
+        self.too_much = f"it grows more than {limits.ratio} times, as a zip bomb does"
         if disk < grown:
             self.too_much = f"it holds more than {disk / 1e9:,.1f} GB, all that is free on the disk"
 
     def write(self, member: _Member) -> None:
         self.count += 1
-        if self.count > MOST_MEMBERS:
-            raise _Hopeless(f"it has more than {MOST_MEMBERS:,} members")
+        if self.count > self.limits.members:
+            raise _Hopeless(f"it has more than {self.limits.members:,} members")
         before = self.written
         try:
             self._write(member, [part for part in member.name.split("/") if part not in ("", ".")])
@@ -252,9 +261,9 @@ class _Writer:
         for piece in _read_pieces(member):
             size += len(piece)
             self._grow(len(piece))
-            if size > MOST_MEMBER_BYTES:
-                limit = f"it is larger than {MOST_MEMBER_BYTES / 1e6:,.0f} MB"
-                raise _Refused("unsafe", limit)
+            if size > self.limits.member_bytes:
+                most = f"{self.limits.member_bytes / 1e6:,.0f} MB"
+                raise _Refused("unsafe", f"it is larger than {most}")
             file.write(piece)
 
     def _grow(self, size: int) -> None:

@@ -105,10 +105,8 @@ def test_small_classes_are_not_judged(digits):
     assert tiny.attrs["judged"] == 9
 
 
-def test_large_folders_are_sampled(digits, monkeypatch):
-    images, labels = digits
-    monkeypatch.setattr(room, "MOST_ROWS", 500)
-    assert find_label_errors(images, labels, 10).attrs["judged"] == 500
+def test_large_folders_are_sampled(digits):
+    assert find_label_errors(*digits, 10, most_rows=500).attrs["judged"] == 500
 
 
 def test_without_cleanlab_it_says_what_to_install(digits, monkeypatch):

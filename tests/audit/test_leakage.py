@@ -105,8 +105,7 @@ def test_nothing_leaks():
     assert measure_leaks(table, images, places, groups).effect is None
 
 
-def test_with_little_memory_the_leaked_images_stay(monkeypatch):
-    monkeypatch.setattr("imgclf_lib.audit.leakage.MOST_BYTES", 60 * 64)
-    said = measure_leaks(*data(("test",)))
+def test_with_little_memory_the_leaked_images_stay():
+    said = measure_leaks(*data(("test",)), most_bytes=60 * 64)
     assert said.effect.score_leaked == 1
     assert said.effect.leaked == 50

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgclf_lib.data import arrays
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.files import inspect_file
 
@@ -43,17 +42,14 @@ def check(table, out):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("few", [10, 1000], ids=["processes", "threads"])
-def test_every_file_comes_back_in_its_place(few, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "FEW_FILES", few)
-    monkeypatch.setattr(arrays, "BATCH", 7)
-    table = decode_files(folder, NAMES, 8, 3, "squash", tmp_path / "a.npy", "many")
+def test_every_file_comes_back_in_its_place(few, folder, tmp_path):
+    out = tmp_path / "a.npy"
+    table = decode_files(folder, NAMES, 8, 3, "squash", out, "many", few_files=few, batch=7)
     check(table, tmp_path / "a.npy")
 
 
 @pytest.mark.slow
-def test_a_file_that_kills_its_process_is_found(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "FEW_FILES", 10)
-    monkeypatch.setattr(arrays, "BATCH", 7)
+def test_a_file_that_kills_its_process_is_found(folder, tmp_path):
     killer, own = signal.SIGKILL, os.getpid()
 
     def inspect(path: Path, size: int, channels: int, resize: str):
@@ -62,7 +58,8 @@ def test_a_file_that_kills_its_process_is_found(folder, tmp_path, monkeypatch):
             os.kill(os.getpid(), killer)
         return inspect_file(path, size, channels, resize)
 
-    table = decode_files(folder, NAMES, 8, 3, "squash", tmp_path / "a.npy", "many", inspect)
+    out = tmp_path / "a.npy"
+    table = decode_files(folder, NAMES, 8, 3, "squash", out, "many", inspect, 10, 7)
     crashed = table[table["detail"].str.contains("crashes the decoder")]
     assert crashed.index.tolist() == [5, 33]
     assert (crashed["problem"] == "damaged").all()

@@ -88,12 +88,11 @@ def test_a_real_small_disk(tmp_path, monkeypatch, make_images):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_images_are_copied_in_the_order_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("imgclf_lib.data.cache.PIECE", 12)
+def test_images_are_copied_in_the_order_asked_for(tmp_path):
     images = np.arange(10 * 4, dtype="uint8").reshape(10, 2, 2, 1)
     np.save(tmp_path / "images.npy", images)
     rows = np.array([9, 0, 4, 4, 2, 7, 1])
-    copy_images(tmp_path / "images.npy", rows, tmp_path / "some.npy")
+    copy_images(tmp_path / "images.npy", rows, tmp_path / "some.npy", piece=12)
     np.testing.assert_array_equal(np.load(tmp_path / "some.npy"), images[rows])
     copy_images(tmp_path / "images.npy", rows[:0], tmp_path / "none.npy")
     assert np.load(tmp_path / "none.npy", mmap_mode="r").shape == (0, 2, 2, 1)

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.files import archives, is_archive, unpack
+from imgclf_lib.files import is_archive, unpack
+from imgclf_lib.files.archives import LIMITS, Limits
 
 FORMS = (".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz")
 
@@ -69,10 +70,13 @@ def everything(place: Path) -> set[str]:
     return {path.relative_to(top).as_posix() for path in top.rglob("*")}
 
 
-def refused(place: Path, archive: Path) -> dict[str, str]:
+LITTLE = Limits(free_bytes=20_000_000)
+
+
+def refused(place: Path, archive: Path, limits: Limits = LIMITS) -> dict[str, str]:
     """Unpack and check that nothing was written but below ``out``."""
     before = everything(place)
-    table = unpack(archive, place / "out")
+    table = unpack(archive, place / "out", limits)
     assert table.columns.tolist() == ["path", "problem", "detail"]
     assert set(table["problem"]) <= {"unsafe", "damaged"}
     assert (table["detail"] != "").all()
@@ -219,36 +223,33 @@ def test_declared_sizes_that_lie(place):
     assert_hopeless(place, place / "data.tar", "cut off or damaged")
 
 
-def assert_hopeless(place: Path, archive: Path, why: str) -> None:
+def assert_hopeless(place: Path, archive: Path, why: str, limits: Limits = LIMITS) -> None:
     before = everything(place)
     with pytest.raises(InputError, match=why) as caught:
-        unpack(archive, place / "out")
+        unpack(archive, place / "out", limits)
     assert "unpack it with a program" in str(caught.value)
     assert everything(place) == before
 
 
 @pytest.mark.parametrize("form", [".zip", ".tar.gz", ".tar.xz"])
-def test_bombs_are_stopped(place, form, monkeypatch):
-    monkeypatch.setattr(archives, "FREE_RATIO", 20_000_000)
+def test_bombs_are_stopped(place, form):
     members = [(f"a/{number}", b"\0" * 10_000_000) for number in range(20)]
     archive = write(place / f"data{form}", members)
-    assert_hopeless(place, archive, "zip bomb")
+    assert_hopeless(place, archive, "zip bomb", LITTLE)
 
 
-def test_bombs_in_refused_members_and_huge_headers(place, monkeypatch):
-    monkeypatch.setattr(archives, "FREE_RATIO", 20_000_000)
+def test_bombs_in_refused_members_and_huge_headers(place):
     members = [(f"../{number}", b"\0" * 10_000_000) for number in range(20)]
-    assert_hopeless(place, write(place / "data.tar.gz", members), "zip bomb")
+    assert_hopeless(place, write(place / "data.tar.gz", members), "zip bomb", LITTLE)
     header = special("././@PaxHeader", tarfile.XHDTYPE)
     header.size = 50_000_000
     raw = header.tobuf() + b"\0" * 50_000_000
     (place / "pax.tar").write_bytes(raw)
-    assert_hopeless(place, place / "pax.tar", "header of 50,000,000 bytes")
+    assert_hopeless(place, place / "pax.tar", "header of 50,000,000 bytes", LITTLE)
 
 
-def test_overlapping_zip_bomb(place, monkeypatch):
+def test_overlapping_zip_bomb(place):
     """Many entries of the list that share the same compressed bytes, after Fifield (2019)."""
-    monkeypatch.setattr(archives, "FREE_RATIO", 20_000_000)
     archive = write_zip(place / "data.zip", [("a/000", b"\0" * 1_000_000)])
     raw = archive.read_bytes()
     start, end = raw.index(b"PK\1\2"), raw.index(b"PK\5\6")
@@ -257,27 +258,23 @@ def test_overlapping_zip_bomb(place, monkeypatch):
     entries = b"".join(entry.replace(b"a/000", name) for name in names)
     tail = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 500, 500, len(entries), start, 0)
     archive.write_bytes(raw[:start] + entries + tail)
-    table = unpack(archive, place / "out")  # the names in front of the data do not agree
+    table = unpack(archive, place / "out", LITTLE)  # the names in front of the data do not agree
     assert len(table) == 499
     shared = b"".join([entry] * 500)
     tail = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 500, 500, len(shared), start, 0)
     archive.write_bytes(raw[:start] + shared + tail)
-    assert len(unpack(archive, place / "out")) == 499  # one name, written once
+    assert len(unpack(archive, place / "out", LITTLE)) == 499  # one name, written once
     assert sum(map(len, contents(place / "out").values())) == 1_000_000
 
 
-def test_limits_of_one_member_of_their_number_and_of_the_disk(place, monkeypatch):
+def test_limits_of_one_member_of_their_number_and_of_the_disk(place):
     archive = write(place / "data.zip", [("a/1", b"\0" * 3000), ("a/2", b"good")])
-    monkeypatch.setattr(archives, "MOST_MEMBER_BYTES", 1000)
-    assert "larger than" in refused(place, archive)["a/1"]
+    assert "larger than" in refused(place, archive, Limits(member_bytes=1000))["a/1"]
     assert contents(place / "out") == {"a/2": b"good"}
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 1)
     with pytest.raises(InputError, match="more than 1 members"):
-        unpack(archive, place / "other")
-    monkeypatch.undo()
-    monkeypatch.setattr(archives, "MOST_DISK", 1e-12)
+        unpack(archive, place / "other", Limits(members=1))
     with pytest.raises(InputError, match="free on the disk"):
-        unpack(archive, place / "other")
+        unpack(archive, place / "other", Limits(disk=1e-12))
     assert not (place / "other").exists()
 
 
