@@ -55,6 +55,7 @@ FACTS = {
     "resnet152": (2048, 58_370_944), "resnet152v2": (2048, 58_331_648), "vgg16": (512, 14_714_688),
     "vgg19": (512, 20_024_384),
 }
+# fmt: on
 
 
 def backbone_facts(name: str) -> dict[str, int]:
