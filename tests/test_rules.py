@@ -164,6 +164,18 @@ def test_frameworks_are_loaded_by_backend_alone(module):
     assert {name for name, _ in named} & FRAMEWORKS <= {"keras"}
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "course.engine"])
+def test_what_runs_notebooks_is_not_loaded_by_notebooks(module):
+    """It takes seconds, and every notebook imports the course; a function may load it."""
+    loaded = {
+        name.partition(".")[0]
+        for node in tree_of(module).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in imported_by(node)
+    }
+    assert not {"papermill", "nbformat", "nbclient", "nbconvert"} & loaded
+
+
 @pytest.mark.parametrize(
     "module", [name for name in MODULES if chapter_of(name) in ("files", "data", "plots")]
 )

@@ -8,19 +8,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import nbformat
 import pandas as pd
-import papermill
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.exceptions import PapermillExecutionError
 
 from imgclf_lib.course.report import Outcome, write_report
 from imgclf_lib.data import load_data, with_whole_paths
 from imgclf_lib.errors import InputError, NotebookError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.storage import course_folder
+
+# papermill and nbformat take seconds to load, and every notebook imports this chapter: they are
+# imported where notebooks are run.
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 PROFILES = ("quick", "full")
 LOADING = ("data", "fixes", "group")  # parameters that say which images there are
@@ -166,7 +167,7 @@ def notebook_parameters(experiment: Experiment, notebook: str) -> str:
         InputError: If the notebook does not have all the parameters that this needs.
     """
     path = course_folder() / "notebooks" / f"{notebook}.ipynb"
-    declared = papermill.inspect_notebook(path)
+    declared = _declared(path)
     words = ["imgclf", "run", notebook]
     experiment = with_whole_paths(experiment)
     missing = []
@@ -206,18 +207,23 @@ def _find(name: str) -> Path:
 def _subject(jobs: Sequence[Planned]) -> str:
     """Name of the data, as the notebooks are given it or have it in their parameters cell."""
     for job in jobs:
-        default = papermill.inspect_notebook(job.path).get("data", {}).get("default", "''")
+        default = _declared(job.path).get("data", {}).get("default", "''")
         data = job.parameters.get("data") or ast.literal_eval(default)
         if data:
             return Path(data).name
     return ""
 
 
-def _declared(path: Path) -> list[str]:
-    return list(papermill.inspect_notebook(path))
+def _declared(path: Path) -> dict[str, Any]:
+    """The parameters of a notebook, each with its default as source text."""
+    import papermill
+
+    return papermill.inspect_notebook(path)
 
 
 def _profile(path: Path) -> dict[str, Any]:
+    import nbformat
+
     return nbformat.read(path, 4).metadata.get("imgclf", {}).get("full", {})
 
 
@@ -230,6 +236,11 @@ def _check_out(out: Path) -> None:
 
 
 def _run(job: Planned, out: Path, cell_timeout: int) -> Outcome:
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
     executed = out / "notebooks" / job.path.name
     started, problem = time.perf_counter(), ""
     try:
@@ -255,7 +266,7 @@ def _run(job: Planned, out: Path, cell_timeout: int) -> Outcome:
     return Outcome(job.path.stem, notebook, seconds, problem)
 
 
-def _failed_cell(notebook: nbformat.NotebookNode) -> int:
+def _failed_cell(notebook: "NotebookNode") -> int:
     """The number of the code cell that ended the run, counted from 1 as in ``In [1]``."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(cells, 1):
