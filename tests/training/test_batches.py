@@ -14,7 +14,7 @@ from imgclf_lib.backend import load_keras
 from imgclf_lib.data import Split, load_data
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.network import move_pixels
-from imgclf_lib.training import Batches, class_weights, fit_batches
+from imgclf_lib.training import Batches, class_weights, compile_model, fit_batches
 from imgclf_lib.training.batches import feed
 
 keras = load_keras()
@@ -167,6 +167,26 @@ def test_the_next_batch_is_made_beside_the_step():
     fit_batches(model, batches, epochs=2)
     later = [(number, main) for number, main in made if number]
     assert set(later) == {(1, False), (2, False)}
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others trace no step")
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_step_is_traced_once(smoothing):
+    """Twice, where variables are still missing: then learners wait for seconds more."""
+    traced = []
+
+    class Counting(keras.Model):
+        def train_step(self, data):
+            traced.append(1)
+            return super().train_step(data)
+
+    experiment = Experiment(batch_size=5, label_smoothing=smoothing, epochs=2)
+    images = keras.Input((1, 1, 1), dtype="uint8")
+    pixels = keras.layers.Flatten()(keras.ops.cast(images, "float32"))
+    model = Counting(images, keras.layers.Dense(3, "softmax")(pixels))
+    compile_model(model, experiment, 6)
+    fit_batches(model, Batches(numbered_split(12), experiment, 3, training=True), epochs=2)
+    assert len(traced) == 1
 
 
 FITTED = """
