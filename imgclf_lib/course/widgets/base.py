@@ -68,14 +68,15 @@ class Frame(ipywidgets.VBox):
             control.observe(lambda _: self.attempt(function), name)
 
     def attempt(self, function: Callable[[], Any]) -> None:
-        """Call a function; show its error in the widget, or clear the last one."""
+        """Clear the last error and call a function; show its error in the widget.
+
+        It is cleared first: a thread that the function starts may fail before it returns.
+        """
+        self.problem.value = ""
         try:
             function()
         except Exception as error:
             self.show_error(error)
-        else:
-            if self.problem.value:
-                self.problem.value = ""
 
     def show_error(self, error: BaseException) -> None:
         """Show an error to the learner: our own as their message, others with their traceback."""

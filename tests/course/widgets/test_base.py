@@ -64,6 +64,19 @@ def test_errors_are_shown_and_go_away() -> None:
     assert frame.problem.value == ""
 
 
+def test_a_thread_may_fail_before_its_click_is_over() -> None:
+    frame, button = Frame("Try"), ipywidgets.Button()
+
+    def start() -> None:
+        thread = threading.Thread(target=frame.show_error, args=(ValueError("odd"),))
+        thread.start()
+        thread.join()
+
+    frame.react(button, start)
+    button.click()
+    assert "odd" in frame.problem.value
+
+
 def test_children_stand_between_title_and_errors() -> None:
     frame = Frame("A <title>")
     label = ipywidgets.Label("hello")

@@ -281,25 +281,27 @@ def made_audit(rows: list[tuple], findings: pd.DataFrame) -> Audit:
 
 
 def test_buttons_and_number_lead_to_every_finding(walk):
-    count = len(walk.found.findings)
-    assert count > 100
-    assert f"1 of {count:,}" in walk.status.value
+    assert f"1 of {len(walk.found.findings):,}" in walk.status.value
+    walk.kind.value = "damaged"
+    rows = walk.found.findings.index[walk.found.findings["problem"] == "damaged"]
+    count = len(rows)
+    assert count > 10
     seen = [walk.finding.name]
     while not walk.buttons["Next"].disabled:
         walk.buttons["Next"].click()
         assert walk.problem.value == ""
         seen.append(walk.finding.name)
         assert walk.finding["problem"] in walk.status.value
-    assert seen == list(range(count))
+    assert seen == list(rows)
     walk.buttons["First"].click()
-    assert walk.finding.name == 0
+    assert walk.finding.name == rows[0]
     assert walk.buttons["Previous"].disabled
     walk.buttons["Last"].click()
-    assert walk.finding.name == count - 1
+    assert walk.finding.name == rows[-1]
     walk.buttons["Previous"].click()
-    assert walk.finding.name == count - 2
+    assert walk.finding.name == rows[-2]
     walk.number.value = 7
-    assert walk.finding.name == 6
+    assert walk.finding.name == rows[6]
 
 
 def test_menus_choose_kinds_and_severities_with_their_counts(walk):
@@ -405,7 +407,7 @@ def test_only_files_that_a_list_can_change_have_a_decision(walk):
 
 def test_walking_alone_decides_nothing(walk):
     before = walk.fixes.copy()
-    for _ in range(30):
+    for _ in range(8):
         walk.buttons["Next"].click()
     pd.testing.assert_frame_equal(walk.fixes, before)
     assert walk.decided == set()
