@@ -4,12 +4,13 @@ BIN := .venv/bin
 TORCH := .venv-torch/bin
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
+# Tests of one file stay together; tests/conftest.py puts the longest files first.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # What a commit should not wait for: the parts whose tests train nothing.
 QUICK := $(wildcard tests/test_[er]*.py) tests/test_storage.py tests/files tests/data tests/audit tests/plots
 # What a backend can change.
-BOTH := tests/test_backend.py tests/network tests/training tests/evaluation \
-    $(addprefix tests/course/,widgets/test_training.py widgets/test_network.py \
-    exercises/test_build_model.py exercises/test_train.py)
+BOTH := tests/test_backend.py tests/network tests/training tests/evaluation/test_prediction.py \
+    tests/course/widgets/test_training.py tests/course/exercises/test_build_model.py
 
 .PHONY: env run lab check test test-torch bench lock refresh pictures
 
@@ -26,14 +27,14 @@ check: env
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(QUICK) -m "not course and not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(QUICK) -m "not course and not slow" $(TWO)
 
 test: env
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests $(TWO)
 
 # The library on PyTorch, in an environment without TensorFlow.
 test-torch: .venv-torch/ready
-	KERAS_BACKEND=torch $(TORCH)/python -m pytest $(BOTH) -m "not course" -n 2 --dist loadfile
+	KERAS_BACKEND=torch $(TORCH)/python -m pytest $(BOTH) -m "not course" $(TWO)
 
 bench: env
 	$(BIN)/python bench/tutorials.py
@@ -53,7 +54,7 @@ refresh: env
 
 # The pictures of the README are screenshots of the browser tests.
 pictures: env
-	$(BIN)/python -m pytest tests/browser tests/test_notebooks.py -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests/browser tests/test_notebooks.py $(TWO)
 	$(BIN)/python docs/pictures.py runs/shots
 
 .venv/ready: requirements.lock pyproject.toml

