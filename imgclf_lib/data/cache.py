@@ -60,24 +60,27 @@ class DiskImages:
 
     Args:
         path: ``.npy`` file of shape ``(n, height, width, channels)``, of ``uint8``.
+        places: ``int64`` array: which images, in which order; all if None.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, places: np.ndarray | None = None) -> None:
         mapped = np.load(path, mmap_mode="r")
-        self.path, self.shape, self.offset = path, mapped.shape, mapped.offset
+        self.path, self.offset = path, mapped.offset
+        self.places = np.arange(len(mapped)) if places is None else places
+        self.shape = (len(self.places), *mapped.shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: int | np.ndarray) -> np.ndarray:
-        chosen = np.atleast_1d(np.asarray(rows, "int64"))
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        chosen = np.atleast_1d(self.places[rows])
         images = np.empty((len(chosen), *self.shape[1:]), "uint8")
         length = math.prod(self.shape[1:])
         with self.path.open("rb", buffering=0) as file:
             for image, row in zip(images, chosen.tolist(), strict=True):
                 file.seek(self.offset + row * length)
                 file.readinto(image.data)
-        return images if np.ndim(rows) else images[0]
+        return images if np.ndim(self.places[rows]) else images[0]
 
 
 def copy_images(images: Path, rows: np.ndarray, out: Path, piece: int = PIECE) -> None:
@@ -286,6 +289,7 @@ class InspectedData(NamedTuple):
         place: The known name, or the whole path of folder, list or archive.
         table: A row a file, with the columns ``catalog.COLUMNS``.
         images: Memory-mapped ``uint8`` array of shape ``(m, size, size, channels)``.
+        file: Where that array is on disk.
         places: ``int64`` array of shape ``(n,)``: the image of each row of the table; -1 if none.
         pairs: ``int64`` array of shape ``(p, 2)``: rows of the table that are near-duplicates.
     """
@@ -294,6 +298,7 @@ class InspectedData(NamedTuple):
     place: str
     table: pd.DataFrame
     images: np.ndarray
+    file: Path
     places: np.ndarray
     pairs: np.ndarray
 
@@ -368,14 +373,14 @@ def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspected
         name = Path(experiment.fixes).name
         table = apply_fixes(table, read_fixes(experiment.fixes), name)
     places[(table["problem"] != "").to_numpy()] = -1
-    images = np.load(base / "images.npy", mmap_mode="r")
-    pairs = decoded[np.load(base / "pairs.npy")]
-    return InspectedData(source.name, source.place, table, images, places, pairs)
+    file, pairs = base / "images.npy", decoded[np.load(base / "pairs.npy")]
+    images = np.load(file, mmap_mode="r")
+    return InspectedData(source.name, source.place, table, images, file, places, pairs)
 
 
 def _build_splits(found: InspectedData, experiment: Experiment, base: Path, folder: Path) -> None:
     """Write the images of each split into an array of its own."""
-    _report(found)
+    report_rejected(found)
     fractions = (experiment.validation_fraction, experiment.test_fraction)
     table = make_splits(found.table, *fractions, experiment.split_seed, found.pairs)
     table.loc[table["problem"] != "", "split"] = ""
@@ -392,7 +397,8 @@ def _build_splits(found: InspectedData, experiment: Experiment, base: Path, fold
         write_facts(new, class_names=names, fingerprint=fingerprint)
 
 
-def _report(found: InspectedData) -> None:
+def report_rejected(found: InspectedData) -> None:
+    """Say on standard error how many files are not used, and why the first ones are not."""
     rejected = found.table[found.table["problem"] != ""]
     if len(rejected):
         first = "; ".join(

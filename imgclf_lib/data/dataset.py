@@ -7,11 +7,19 @@ flat however large the folder is.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.data.cache import prepare, read_table
+from imgclf_lib.data.cache import (
+    DiskImages,
+    inspect_data,
+    prepare,
+    read_table,
+    report_rejected,
+)
+from imgclf_lib.data.sources import KNOWN
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 
@@ -143,6 +151,66 @@ def load_data(experiment: Experiment) -> ImageData:
         experiment.limit,
         experiment.split_seed,
     )
+
+
+def load_other(
+    experiment: Experiment, class_names: tuple[str, ...], split: str = "test"
+) -> tuple[str, Split]:
+    """Load images that a trained network is measured on, and that nobody trains on.
+
+    So nothing is kept back: where the data has no test images of its own, all of it is taken.
+
+    Args:
+        experiment: The fields under "Data" say what to load.
+        class_names: The classes of the network. Images are matched to them by name; some may
+            have none.
+        split: Which part, where the data is divided by itself.
+
+    Returns:
+        The name of the data, and the images; the split is called ``all`` if it is all of them.
+
+    Raises:
+        InputError: If the data does not exist, has no usable image, has other classes or no such
+            split.
+    """
+    if experiment.data in KNOWN:
+        known = load_data(experiment)
+        _check_known(known.name, set(known.class_names), class_names)
+        found = getattr(known, split)
+        codes = pd.Index(class_names).get_indexer(np.array(known.class_names)[found.labels])
+        return known.name, Split(split, found.images, codes.astype("int64"), found.paths)
+    inspected = inspect_data(experiment)
+    report_rejected(inspected)
+    table = inspected.table
+    there = (table["problem"] == "").to_numpy()
+    _check_known(inspected.name, set(table.loc[there, "label"]), class_names)
+    given = there & (table["split"] == split).to_numpy()
+    if given.any():
+        there = given
+    elif split == "test":
+        split = "all"
+    else:
+        raise InputError(
+            f"{inspected.name} is not divided by itself, so it has no split {split!r}",
+            do="Leave --split out: all its images are measured",
+        )
+    labels = pd.Index(class_names).get_indexer(table["label"][there]).astype("int64")
+    images: Any = DiskImages(inspected.file, inspected.places[there])
+    return inspected.name, Split(split, images, labels, table["path"][there].to_numpy(object))
+
+
+def _check_known(name: str, found: set[str], class_names: tuple[str, ...]) -> None:
+    if not found:
+        raise InputError(
+            f"{name} has no image that can be used", do="imgclf audit tells the reason of each file"
+        )
+    unknown = sorted(found - set(class_names))
+    if unknown:
+        raise InputError(
+            f"{name} has classes that the model was not trained on: {', '.join(unknown[:10])}",
+            allowed=", ".join(class_names),
+            do="Give their folders the names of the model's classes, or move them away",
+        )
 
 
 def random_examples(split: Split, labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:

@@ -88,6 +88,13 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
                                         folder/test/cat/3.jpg
 
     A single folder around all the others, as archives often have, is looked through.
+
+    Args:
+        folder: Links to other folders are followed, but never in a circle.
+        class_folders: ``top`` or ``nested``, as the field of an experiment.
+
+    Returns:
+        Every file below the folder, also those that are not used, with their reasons.
     """
     files, suffixes = _Files(), image_suffixes()
     _walk(str(folder), "", (), files)

@@ -1,5 +1,8 @@
 """Predict once, then measure: accuracy with its interval, calibration, coverage, mistakes."""
 
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +10,7 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-from imgclf_lib.data import Split, load_data
+from imgclf_lib.data import Split, load_data, load_other
 from imgclf_lib.errors import InputError
 from imgclf_lib.network import predict_probabilities
 from imgclf_lib.storage import write_json, write_table
@@ -35,45 +38,72 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
-    """Evaluate a run on one split and write ``evaluation.json`` and ``predictions.csv``.
+    """Evaluate a run and write ``evaluation.json`` and ``predictions.csv``.
+
+    Other data is measured whole, or its own test split if it has one, and by the names of the
+    classes, of which some may have no images there. The run's own data in another place is
+    recognised by its content, and divided as it was for the training.
 
     Args:
         run: A run with a trained model.
-        data: Other data than the run's own, as a known name or folder.
+        data: Other data than the run's own: a known name, folder, list or archive.
         split: ``train``, ``val`` or ``test``.
 
     Returns:
-        The metrics, predictions and images.
+        The metrics, predictions and images. Beside those of ``measure``, the metrics say ``data``,
+        ``split`` (``all``, where other data was measured whole) and ``absent_classes``.
 
     Raises:
-        InputError: If there is no such split, or the classes of the data are not the model's.
+        InputError: If there is no such split, or the data has classes that the model does not know.
     """
     if split not in ("train", "val", "test"):
         raise InputError("There is no such split", allowed="train, val, test", received=split)
-    experiment = run.experiment
-    height, _, channels = run.environment["image_shape"]
-    wanted = experiment.replace(image_size=height, color="grey" if channels == 1 else "color")
-    # Corrections and groups belong to the run's own folder.
-    source = load_data(wanted.replace(data=data, fixes="", group="") if data else experiment)
-    if source.class_names != run.class_names:
-        raise InputError(
-            f"The classes of {source.name} are not those that the model was trained on",
-            allowed=", ".join(run.class_names),
-            received=", ".join(source.class_names),
-        )
-    images: Split = getattr(source, split)
+    name, images = _images_of(run, data, split)
     probabilities = predict_probabilities(run.model, images.images)
     metrics = {
-        "data": source.name,
-        "split": split,
+        "data": name,
+        "split": images.name,
         **measure(probabilities, images.labels, run.class_names),
     }
+    metrics["absent_classes"] = [
+        each["class"] for each in metrics["per_class"] if not each["support"]
+    ]
     table = prediction_table(probabilities, images, run.class_names)
     # The plain names are for the run's own test split; anything else says what it is.
-    other = f"-{source.name}-{split}" if data or split != "test" else ""
+    other = f"-{name}-{images.name}" if data or split != "test" else ""
     write_json(run.folder / f"evaluation{other}.json", metrics)
     write_table(run.folder / f"predictions{other}.csv", table)
     return Evaluation(metrics, table, probabilities, images, run.class_names)
+
+
+def _images_of(run: Run, data: str, split: str) -> tuple[str, Split]:
+    """The name of the data, and the images to measure."""
+    environment = run.environment
+    if not data:
+        own = load_data(run.experiment)
+        if own.class_names != run.class_names:
+            raise InputError(
+                f"The classes of {own.name} are no longer those that the model was trained on",
+                allowed=", ".join(run.class_names),
+                received=", ".join(own.class_names),
+            )
+        return own.name, getattr(own, split)
+    height, _, channels = environment["image_shape"]
+    wanted = run.experiment.replace(
+        data=data, image_size=height, color="grey" if channels == 1 else "color"
+    )
+    if wanted.fixes and not Path(wanted.fixes).expanduser().is_file():
+        print(
+            f"The fix list of the run, {wanted.fixes}, is gone: if {data} is the run's own data,"
+            " images that it was trained on are measured too",
+            file=sys.stderr,
+        )
+    with suppress(InputError):  # other data need not be fit for training
+        own = load_data(wanted)
+        if own.fingerprint == environment.get("data_fingerprint"):
+            return own.name, getattr(own, split)
+    # Corrections and groups belong to the run's own data.
+    return load_other(wanted.replace(fixes="", group=""), run.class_names, split)
 
 
 def measure(

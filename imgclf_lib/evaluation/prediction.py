@@ -1,5 +1,6 @@
 """Use a trained run on image files, and on drawings that look like the images of its data set."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +10,14 @@ import pandas as pd
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_fill_holes, center_of_mass
 
+from imgclf_lib.data import list_folder
 from imgclf_lib.errors import InputError
 from imgclf_lib.files import BadImage, decode, image_suffixes
 from imgclf_lib.network import predict_probabilities
 from imgclf_lib.storage import progress_bar
 from imgclf_lib.training import Run
 
+UNOPENED = ("link", "unreadable", "special file", "bad name")  # known before a file is opened
 PIECE = 512  # images decoded before the model sees them; bounds memory
 LONGEST_VIEW = 300  # pixels of an image as it is shown to people
 DRAWING = 280  # height and width of a drawing before the pixel path makes it small
@@ -28,7 +31,8 @@ class Predictions(NamedTuple):
         table: A row for each file and rank with the columns ``path``, ``rank`` (1 is the most
             probable), ``class`` and ``probability``.
         problems: A row for each file that could not be decoded: ``path`` and ``problem``, in the
-            words of the audit.
+            words of the audit. A file in a folder that is an image neither by name nor by
+            content has an ``unknown extension``.
     """
 
     table: pd.DataFrame
@@ -89,7 +93,7 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
 
     Args:
         run: A run with a trained model.
-        images: Files, and folders whose image files are all taken.
+        images: Files, and folders, of which all files are taken but hidden ones.
         top: How many classes to name for each file.
 
     Returns:
@@ -100,10 +104,11 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
     """
     if top < 1:
         raise InputError("top is too small", allowed="1 or more", received=top)
-    files = _files(images)
+    files, problems = _files(images)
     size, _, channels = run.environment["image_shape"]
+    chosen = set(map(Path, images))
     names = np.array(run.class_names, dtype=object)
-    rows, problems = [], []
+    rows = []
     model = run.model
     bar = progress_bar(None, "Predicting", len(files), "image")
     for start in range(0, len(files), PIECE):
@@ -112,9 +117,12 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
             bar.update()
             try:
                 pixels.append(decode(path, size, channels, run.experiment.resize).pixels)
-                paths.append(str(path))
+                paths.append(_readable(path))
             except BadImage as error:
-                problems.append((str(path), str(error)))
+                stranger = error.problem == "not an image" and path not in chosen
+                stranger &= path.suffix.lower() not in image_suffixes()
+                words = f"unknown extension: {error.detail}" if stranger else str(error)
+                problems.append((_readable(path), words))
         if paths:
             probabilities = predict_probabilities(model, np.stack(pixels))
             for name, each in zip(paths, probabilities, strict=True):
@@ -130,20 +138,34 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
     )
 
 
-def _files(images: Sequence[str | Path]) -> list[Path]:
+def _files(images: Sequence[str | Path]) -> tuple[list[Path], list[tuple[str, str]]]:
+    """The files to decode, and those that cannot be, with their reasons."""
     files: list[Path] = []
+    problems = []
     for each in map(Path, images):
         if each.is_dir():
-            suffixes = image_suffixes()
-            inside = (path for path in each.rglob("*") if path.suffix.lower() in suffixes)
-            files += sorted(path for path in inside if path.is_file())
+            table = list_folder(each).table
+            for row in table[table["problem"] != "hidden"].itertuples():
+                if row.problem in UNOPENED:
+                    problems.append((str(each / row.path), f"{row.problem}: {row.detail}"))
+                else:  # a class is not needed, and the content decides
+                    files.append(each / row.path)
         elif each.is_file():
             files.append(each)
         else:
-            raise InputError(f"There is no file or folder {str(each)!r}")
-    if not files:
-        raise InputError("There is no image to predict", received=[str(each) for each in images])
-    return files
+            raise InputError(f"There is no file or folder {_readable(each)!r}")
+    if not files and not problems:
+        raise InputError(
+            "There is no image to predict",
+            received=[_readable(Path(each)) for each in images],
+            do="Files whose names begin with a dot are left out of a folder",
+        )
+    return files, problems
+
+
+def _readable(path: Path) -> str:
+    """The path as text, also where its bytes are none."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class Manner(NamedTuple):

@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,6 +30,7 @@ from imgclf_lib.evaluation import (
     lowest_threshold,
     mcnemar_test,
     measure,
+    predict_files,
     wilson_interval,
 )
 from imgclf_lib.evaluation.metrics import (
@@ -224,17 +227,60 @@ def test_a_run_is_evaluated_and_the_files_say_the_same(copied, tiny):
 def test_other_splits_and_data_have_their_own_files(copied, tmp_path, make_images):
     other = make_images(tmp_path / "others", 6, 3, seed=5)
     assert evaluate(copied, split="val").metrics["split"] == "val"
-    found = evaluate(copied, data=str(other), split="train")
+    found = evaluate(copied, data=str(other))
     assert found.split.images.shape[1:] == (24, 24, 1), "brought to the model's size and colours"
     names = {path.name for path in copied.folder.glob("*evaluation*")}
-    assert names == {"evaluation-shapes-val.json", "evaluation-others-train.json"}
-    assert (copied.folder / "predictions-others-train.csv").is_file()
+    assert names == {"evaluation-shapes-val.json", "evaluation-others-all.json"}
+    assert (copied.folder / "predictions-others-all.csv").is_file()
 
 
-def test_other_classes_are_refused(copied, tmp_path, make_images):
+def test_other_data_is_measured_whole(copied, tmp_path, make_images):
+    """Nobody trains on it, so nothing is kept back; the labels are those of the model."""
+    other = make_images(tmp_path / "others", 6, seed=5)
+    (other / "rows" / "broken.png").write_bytes(b"no image")
+    found = evaluate(copied, data=str(other))
+    assert (found.metrics["n"], found.metrics["split"]) == (18, "all")
+    alone = predict_files(copied, [other], top=1).table
+    assert found.predictions["path"].tolist() == [
+        str(Path(each).relative_to(other)) for each in alone["path"]
+    ]
+    assert found.predictions["predicted"].tolist() == alone["class"].tolist()
+    assert found.predictions["label"].tolist() == sorted(["blob", "columns", "rows"] * 6)
+    with pytest.raises(InputError, match="not divided by itself, so it has no split 'val'"):
+        evaluate(copied, data=str(other), split="val")
+
+
+def test_a_test_folder_of_its_own_is_measured(copied, tmp_path, make_images):
+    for seed, (split, count) in enumerate({"train": 5, "test": 4}.items()):
+        make_images(tmp_path / "field" / split, count, seed=seed + 7)
+    found = evaluate(copied, data=str(tmp_path / "field"))
+    assert (found.metrics["n"], found.metrics["split"]) == (12, "test")
+    assert evaluate(copied, data=str(tmp_path / "field"), split="train").metrics["n"] == 15
+
+
+def test_data_that_moved_is_divided_as_for_the_training(copied, tmp_path):
+    moved = shutil.copytree(copied.experiment.data, tmp_path / "moved")
+    found = evaluate(copied, data=str(moved))
+    assert found.metrics["split"] == "test"
+    np.testing.assert_array_equal(found.split.images, load_data(copied.experiment).test.images)
+
+
+@pytest.mark.parametrize("names", [("rows", "columns"), ("rows",)], ids=len)
+def test_classes_may_be_absent(names, copied, tmp_path, make_images):
+    other = make_images(tmp_path / "others", dict.fromkeys(names, 5), seed=5)
+    found = evaluate(copied, data=str(other))
+    assert found.metrics["n"] == 5 * len(names)
+    assert found.metrics["absent_classes"] == sorted({"blob", "columns", "rows"} - set(names))
+    right = found.predictions["label"] == found.predictions["predicted"]
+    assert found.metrics["accuracy"] == pytest.approx(right.mean())
+    assert set(found.predictions["label"]) == set(names)
+
+
+def test_unknown_classes_are_refused(copied, tmp_path, make_images):
     other = make_images(tmp_path / "others", {"rows": 5, "columns": 5})
+    (other / "columns").rename(other / "Columns")
     with pytest.raises(
-        InputError, match=r"classes of others.*blob, columns, rows.*'columns, rows'"
+        InputError, match=r"others has classes.*not trained on: Columns.*blob, columns, rows"
     ):
         evaluate(copied, data=str(other))
     with pytest.raises(InputError, match=r"no such split.*train, val, test.*'valid'"):

@@ -1,5 +1,7 @@
 """Predicting files; drawings take the manner of the images of a data set."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,15 +48,48 @@ def test_top(top, ranks, trained, images):
     assert list(found.table) == ["path", "rank", "class", "probability"]
 
 
-def test_a_folder_means_its_images(trained, images, tmp_path):
-    for name in ("b.png", "a.PNG", "deep/c.png", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes((images / "blob" / "000.png").read_bytes())
-    found = predict_files(trained, [str(tmp_path)], top=1)
-    assert found.table["path"].tolist() == [
-        str(tmp_path / n) for n in ("a.PNG", "b.png", "deep/c.png")
-    ]
+def test_a_folder_means_what_training_takes_of_it(trained, images, tmp_path):
+    content = (images / "blob" / "000.png").read_bytes()
+    (tmp_path / "far").mkdir()
+    folder = tmp_path / "new"
+    (folder / "deep").mkdir(parents=True)
+    (folder / ".ipynb_checkpoints").mkdir()
+    taken = ("a.PNG", "b.png", "deep/c.png", "linked/far.png", "no_ending", "notes.txt")
+    (folder / "linked").symlink_to(tmp_path / "far")
+    for name in (*taken, ".hidden.png", "._a.PNG", ".ipynb_checkpoints/a-checkpoint.png"):
+        (folder / name).write_bytes(content)
+    (folder / "linked" / "around").symlink_to(folder)  # a circle
+    found = predict_files(trained, [folder], top=1)
+    assert found.table["path"].tolist() == [str(folder / name) for name in taken]
     assert found.table["probability"].nunique() == 1
+    assert found.problems["problem"].str.startswith("link: ").tolist() == [True]
+
+
+def test_what_is_no_image_by_name_and_content_is_told_apart(trained, images, tmp_path):
+    (tmp_path / "a.png").write_bytes((images / "blob" / "000.png").read_bytes())
+    (tmp_path / "b.png").write_bytes(b"some text")
+    (tmp_path / "notes.txt").write_bytes(b"some text")
+    found = predict_files(trained, [tmp_path], top=1)
+    assert len(found.table) == 1
+    kinds = [each.partition(":")[0] for each in found.problems["problem"]]
+    assert kinds == ["not an image", "unknown extension"]
+    named = predict_files(trained, [tmp_path / "notes.txt"]).problems
+    assert named["problem"].str.startswith("not an image").all(), "whoever names it wants it"
+
+
+def test_names_that_are_no_text_stop_nothing(trained, images, tmp_path):
+    content = (images / "blob" / "000.png").read_bytes()
+    odd = tmp_path / os.fsdecode(b"\xff.png")
+    try:
+        odd.write_bytes(content)
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    (tmp_path / "a.png").write_bytes(content)
+    found = predict_files(trained, [tmp_path], top=1)
+    assert found.table["path"].tolist() == [str(tmp_path / "a.png")]
+    assert found.problems["problem"].str.startswith("bad name").all()
+    named = predict_files(trained, [odd], top=1)
+    assert named.table["path"].str.endswith(r"\xff.png").all()
 
 
 def test_broken_files_are_reported_and_the_others_predicted(trained, images, tmp_path):
