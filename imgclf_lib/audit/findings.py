@@ -31,6 +31,10 @@ NOTHING = "Nothing needs to be done."
 _ON_REJECTED = {  # severity, what to do
     "hidden": ("remark", "Let it be if it is no image of yours."),
     "no class": ("warning", "Move it into the folder of its class if it belongs to the data."),
+    "not in a split": (
+        "warning",
+        "Let it be if it does not belong to the data, or move it into the folder of a split.",
+    ),
     "unknown extension": ("remark", ""),
     "excluded": ("remark", NOTHING),
     "link": ("warning", "Remove the link, or let it point elsewhere."),
@@ -57,6 +61,12 @@ FINDINGS = {
     ),
     "one class": Kind(
         "error", "There is nothing to tell apart.", "Put each class into a folder of its own."
+    ),
+    "unclear layout": Kind(
+        "error",
+        "The folders can be read in two ways, and training refuses to guess.",
+        "If the folders that are named are classes, use --class_folders plain; if they are splits,"
+        " put a folder for each class into them.",
     ),
     "duplicate with conflicting labels": Kind(
         "error",

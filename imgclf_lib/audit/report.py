@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.audit.checks import class_findings, file_findings, group_twins, twin_findings
-from imgclf_lib.audit.findings import SEVERITIES, count_findings, sort_findings
+from imgclf_lib.audit.findings import SEVERITIES, count_findings, make_findings, sort_findings
 from imgclf_lib.audit.labels import label_findings
 from imgclf_lib.audit.leakage import Leaks, measure_leaks
 from imgclf_lib.data import FIX_COLUMNS, inspect_data, load_data, read_fixes
@@ -96,7 +96,9 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
     found = inspect_data(experiment)
     table = found.table.reset_index(drop=True)
     folder = Path(found.place)
+    kinds, details = zip(*found.remarks, strict=True) if found.remarks else ((), ())
     parts = [
+        make_findings(kinds, [""] * len(kinds), details),
         file_findings(table, found.images, found.places, experiment.resize == "pad"),
         class_findings(table, folder if folder.is_dir() else None),
         twin_findings(table, found.pairs),
@@ -195,7 +197,7 @@ def audit_lines(audit: Audit) -> list[str]:
         widest = max(len("problem"), counts["problem"].str.len().max())
         lines.append(f"{'severity':8}  {'count':>7}  {'problem':{widest}}  example")
         for row in counts.itertuples():
-            example = f"{row.path}: {row.detail}" if row.detail else row.path
+            example = ": ".join(filter(None, (row.path, row.detail)))
             lines.append(
                 f"{row.severity:8}  {row.count:7,}  {row.problem:{widest}}  {_short(example)}"
             )

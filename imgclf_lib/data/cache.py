@@ -22,7 +22,7 @@ from PIL import Image
 
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.data.duplicates import similar_pairs
-from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, read_fixes
+from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, check_layout, read_fixes
 from imgclf_lib.data.sources import Source, known_table, load_known, open_source
 from imgclf_lib.data.splits import check_classes, make_splits
 from imgclf_lib.errors import InputError
@@ -292,6 +292,7 @@ class InspectedData(NamedTuple):
         file: Where that array is on disk.
         places: ``int64`` array of shape ``(n,)``: the image of each row of the table; -1 if none.
         pairs: ``int64`` array of shape ``(p, 2)``: rows of the table that are near-duplicates.
+        remarks: About the whole: kind of finding, and detail.
     """
 
     name: str
@@ -301,11 +302,14 @@ class InspectedData(NamedTuple):
     file: Path
     places: np.ndarray
     pairs: np.ndarray
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 def prepare(experiment: Experiment) -> Prepared:
     """Find the decoded images of an experiment, or decode them now."""
     source = open_source(experiment)
+    if source.listing is not None:
+        check_layout(source.listing)
     if not (source.listing is None or experiment.fixes):
         check_classes(source.table[source.table["problem"] == ""])  # before anything is written
     names = ("validation_fraction", "test_fraction", "split_seed")
@@ -375,7 +379,8 @@ def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspected
     places[(table["problem"] != "").to_numpy()] = -1
     file, pairs = base / "images.npy", decoded[np.load(base / "pairs.npy")]
     images = np.load(file, mmap_mode="r")
-    return InspectedData(source.name, source.place, table, images, file, places, pairs)
+    remarks = source.listing.remarks if source.listing else ()
+    return InspectedData(source.name, source.place, table, images, file, places, pairs, remarks)
 
 
 def _build_splits(found: InspectedData, experiment: Experiment, base: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,17 @@ from imgclf_lib.files import CONTENT_PROBLEMS, image_suffixes
 from imgclf_lib.storage import digest, stamp_of
 
 SPLITS = ("train", "val", "test")
-SPLIT_FOLDERS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+SPLIT_WORDS = {
+    **dict.fromkeys(("training", "train"), "train"),
+    **dict.fromkeys(("validation", "validate", "valid", "val", "development", "dev"), "val"),
+    **dict.fromkeys(("testing", "test", "evaluation", "eval", "holdout", "heldout"), "test"),
 }
+# What names of splits have around that word: seg_train, Test Data, images_val2017.
+AROUND_SPLIT = "(?:data|dataset|set|sets|images|image|imgs|img|seg|split|folder|photos|pictures)*"
+SPLIT_NAME = re.compile(
+    f"(.*?){AROUND_SPLIT}({'|'.join(SPLIT_WORDS)}){AROUND_SPLIT}"
+    f"|({'|'.join(SPLIT_WORDS)}){AROUND_SPLIT}(.*)"
+)
 COLUMNS = [
     *("path", "label", "split", "group", "width", "height", "mode"),
     *("hash", "pixel_hash", "perceptual_hash", "brightness", "sharpness", "problem", "detail"),
@@ -31,6 +38,7 @@ PROBLEMS = {
     **CONTENT_PROBLEMS,
     "hidden": "The file or one of its folders is hidden: its name begins with a dot.",
     "no class": "The file is not inside a class folder, or the list gives it no label.",
+    "not in a split": "The file lies beside the folders of training, validation and test.",
     "link": "A link to a folder leads in a circle.",
     "bad name": "The name of the file is not valid text. Rename it.",
     "unsafe": "A member of an archive that was not unpacked, because that could do harm.",
@@ -57,11 +65,13 @@ class Listing(NamedTuple):
         table: A row a file, sorted by path, with the columns ``path``, ``label``, ``split``,
             ``group``, ``problem`` and ``detail``.
         key: A text that changes with the name, size or times of any file.
+        remarks: What is to be said about the whole: kind of finding, and detail.
     """
 
     root: Path
     table: pd.DataFrame
     key: str
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 class _Files:
@@ -87,11 +97,12 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         folder/dog/2.png        or      folder/val/dog/2.png
                                         folder/test/cat/3.jpg
 
-    A single folder around all the others, as archives often have, is looked through.
+    A single folder around all the others, as archives often have, is looked through. With
+    ``class_folders="plain"`` no folder is taken for a split, whatever its name.
 
     Args:
         folder: Links to other folders are followed, but never in a circle.
-        class_folders: ``top`` or ``nested``, as the field of an experiment.
+        class_folders: As the field of an experiment.
 
     Returns:
         Every file below the folder, also those that are not used, with their reasons.
@@ -100,19 +111,21 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
     _walk(str(folder), "", (), files)
     parents = [path.rpartition("/")[0] for path in files.path]
     named = [f".{path.rpartition('.')[2].lower()}" in suffixes for path in files.path]
-    likely = {
-        parent
+    good = [
+        (parent, image)
         for parent, image, problem in zip(parents, named, files.problem, strict=True)
-        if image and not problem
-    }
-    around, given = _layout([parent.split("/") if parent else [] for parent in likely])
-    meanings = {each: _meaning(each, around, given, class_folders) for each in set(parents)}
-    splits, labels = (
-        zip(*(meanings[each] for each in parents), strict=True) if parents else ((), ())
+        if not problem
+    ]
+    # Where no name ends as those of images do, any file may be one.
+    likely = {parent for parent, image in good if image} or {parent for parent, _ in good}
+    layout, doubt = _layout(likely, class_folders == "plain")
+    meanings = {each: _meaning(each, layout, class_folders) for each in set(parents)}
+    splits, labels, lost = (
+        zip(*(meanings[each] for each in parents), strict=True) if parents else ((), (), ())
     )
     problems = [
-        problem or ("" if label else "no class" if image else "unknown extension")
-        for problem, label, image in zip(files.problem, labels, named, strict=True)
+        problem or ("" if label else why if image else "unknown extension")
+        for problem, label, image, why in zip(files.problem, labels, named, lost, strict=True)
     ]
     columns = {
         "path": files.path,
@@ -123,7 +136,8 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         "detail": files.detail,
     }
     table = pd.DataFrame({name: pd.array(each, dtype="str") for name, each in columns.items()})
-    return Listing(folder, table, digest(*map("\0".join, (files.path, problems, files.stamp))))
+    key = digest(*map("\0".join, (files.path, problems, files.stamp)))
+    return Listing(folder, table, key, (("unclear layout", doubt),) if doubt else ())
 
 
 def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], files: _Files) -> None:
@@ -167,31 +181,119 @@ def _text(path: str) -> str:
     return path
 
 
-def _layout(likely: list[list[str]]) -> tuple[list[str], bool]:
-    """The folders that stand around all images, and whether split folders come next."""
-    around: list[str] = []
+def split_of(name: str) -> tuple[str, str]:
+    """The split that a name stands for, and what else is in it: ``flowers_train`` has flowers."""
+    match = SPLIT_NAME.fullmatch("".join(each for each in name.lower() if each.isalpha()))
+    if not match:
+        return "", name
+    return SPLIT_WORDS[match[2] or match[3]], match[1] or match[4] or ""
+
+
+def _split_names(names: Iterable[str]) -> dict[str, str]:
+    """The names that stand for splits: by themselves, or as ``flowers_train, flowers_test``."""
+    known = {name: split_of(name) for name in names}
+    stems: dict[str, set[str]] = {}
+    for split, rest in known.values():
+        stems.setdefault(rest, set()).add(split)
+    return {
+        name: split
+        for name, (split, rest) in known.items()
+        if split and (not rest or ("train" in stems[rest] and len(stems[rest] - {""}) > 1))
+    }
+
+
+Tree = dict[tuple[str, ...], set[str]]  # the folders with images that are inside each folder
+
+
+def _split_roots(here: tuple[str, ...], tree: Tree) -> dict[tuple[str, ...], str]:
+    """The split folders inside a folder, as far as they hold class folders; empty if none do."""
+    splits = _split_names(tree[here])
+    roots: dict[tuple[str, ...], str] = {}
+    for name, split in splits.items():
+        root = (*here, name)
+        while len(inner := [*tree.get(root, ())]) == 1 and (
+            inner[0] == root[-1] or split_of(inner[0]) == (split, "")
+        ):
+            root += tuple(inner)  # some downloads have seg_train/seg_train
+        roots[root] = split
+    kinds = set(splits.values())
+    trained = any(split == "train" and root in tree for root, split in roots.items())
+    shared = set.intersection(*(tree.get(root, set()) for root in roots)) if roots else set()
+    if trained if "train" in kinds else shared and len(kinds) > 1:
+        return roots if len(kinds) > 1 or len(splits) == len(tree[here]) else {}
+    return {}
+
+
+def _layout(likely: set[str], plain: bool) -> tuple[dict[str, str], str]:
+    """The folders that hold class folders, each with its split; and why that may be wrong."""
+    tree: Tree = {(): set()}
+    for parent in likely - {""}:
+        folders = tuple(parent.split("/"))
+        for depth, name in enumerate(folders):
+            tree.setdefault(folders[:depth], set()).add(name)
+    here: tuple[str, ...] = ()
     while True:
-        depth = len(around)
-        nexts = {folders[depth] if len(folders) > depth else "" for folders in likely}
-        splits = {SPLIT_FOLDERS.get(each.lower()) for each in nexts}
-        if "train" in splits and None not in splits:
-            return around, True
+        roots = {} if plain else _split_roots(here, tree)
+        if roots:
+            return {"/".join((*root, "")): split for root, split in roots.items()}, ""
         # One folder around everything, with folders inside: look through it.
-        if len(nexts) != 1 or nexts == {""} or min(map(len, likely)) < depth + 2:
-            return around, False
-        around += nexts
+        inner = (*here, *tree[here])
+        loose = "/".join(inner) in likely and (plain or not _with_splits(inner, tree))
+        if len(tree[here]) != 1 or inner not in tree or loose:
+            break
+        here = inner
+    return {"/".join((*here, "")) if here else "": ""}, "" if plain else _doubt(here, tree)
 
 
-def _meaning(parent: str, around: list[str], given: bool, class_folders: str) -> tuple[str, str]:
-    """Split and class of the files in one folder; both empty if it is in no class folder."""
-    folders = parent.split("/")
-    first = len(around) + given
-    if folders[: len(around)] != around or len(folders) <= first or not parent:
-        return "", ""
-    split = SPLIT_FOLDERS.get(folders[first - 1].lower(), "") if given else ""
-    if given and not split:
-        return "", ""
-    return split, "/".join(folders[first:]) if class_folders == "nested" else folders[first]
+def _with_splits(here: tuple[str, ...], tree: Tree) -> list[str]:
+    """The folders below a folder that are divided into training and test."""
+    below = (each for each in sorted(tree) if each[: len(here)] == here)
+    return ["/".join(each) for each in below if len({*_split_roots(each, tree).values()}) > 1]
+
+
+def _doubt(here: tuple[str, ...], tree: Tree) -> str:
+    """Both readings, where folders that are taken for classes may be splits."""
+    classes = sorted(tree[here])
+    listed = f"{', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}"
+    choice = f"If the classes are {listed}, use --class_folders plain"
+    splits = _split_names(classes)
+    named = sorted(splits, key=lambda name: SPLITS.index(splits[name]))
+    if named:
+        folders = " and ".join(map(repr, named[:3]))
+        return (
+            f"{folders} would be {'classes' if len(named) > 1 else 'a class'}. {choice}. If they"
+            " are splits, put their images into a folder for each class, as in"
+            f" {named[0]}/cat/1.jpg and {named[0]}/dog/2.jpg, and name all splits train, val or"
+            " test"
+        )
+    inside = _with_splits(here, tree)
+    if inside:
+        folders = " and ".join(map(repr, inside[:3]))
+        more = "have" if len(inside) > 1 else "has"
+        return (
+            f"{folders} {more} folders of training and test inside. {choice}. If not, give"
+            f" --data the folder {inside[0]!r}"
+        )
+    return ""
+
+
+def _meaning(parent: str, layout: dict[str, str], class_folders: str) -> tuple[str, str, str]:
+    """Split and class of the files in one folder; why there is no class, if it has none."""
+    for root, split in layout.items():
+        if f"{parent}/".startswith(root):
+            folders = f"{parent}/".removeprefix(root).rstrip("/")
+            if not folders:
+                return split, "", "no class"
+            return split, folders if class_folders == "nested" else folders.split("/")[0], ""
+    return "", "", "not in a split" if any(layout.values()) else "no class"
+
+
+def check_layout(listing: Listing) -> None:
+    """Refuse files whose classes would be guessed, and say the other remarks."""
+    for kind, detail in listing.remarks:
+        if kind == "unclear layout":
+            raise InputError(f"{str(listing.root)!r} can be read in two ways: {detail}")
+        print(f"{listing.root.name}: {detail}.", file=sys.stderr)
 
 
 def assign_groups(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
@@ -296,14 +398,15 @@ def _read_table(path: Path) -> pd.DataFrame:
         values = table[name] if name is not None else pd.Series("", table.index)
         chosen[column] = values.astype("str").where(values.notna(), "").str.strip()
     chosen["split"] = chosen["split"].str.lower()
-    strange = sorted(set(chosen["split"]) - {"", *SPLIT_FOLDERS})
+    splits = {name: split_of(name) for name in sorted(set(chosen["split"]) - {""})}
+    strange = [name for name, (split, rest) in splits.items() if rest]
     if strange:
         raise InputError(
             f"The column of splits in {str(path)!r} has unknown names",
-            allowed=", ".join(SPLIT_FOLDERS) + ", or empty",
+            allowed=", ".join(SPLIT_WORDS) + ", or empty",
             received=strange[:5],
         )
-    chosen["split"] = chosen["split"].replace(SPLIT_FOLDERS)
+    chosen["split"] = chosen["split"].map({"": "", **{each: splits[each][0] for each in splits}})
     return pd.DataFrame(chosen)
 
 

@@ -1,6 +1,7 @@
 """A folder as a table: every file a row, with its class or its reason."""
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -8,7 +9,14 @@ import pandas as pd
 import pytest
 
 from imgclf_lib.data import FIX_COLUMNS, PROBLEMS, assign_groups, read_fixes, write_fixes
-from imgclf_lib.data.listing import apply_fixes, is_list, list_folder, list_table
+from imgclf_lib.data.listing import (
+    apply_fixes,
+    check_layout,
+    is_list,
+    list_folder,
+    list_table,
+    split_of,
+)
 from imgclf_lib.errors import InputError
 from imgclf_lib.storage import digest
 
@@ -70,9 +78,99 @@ def test_split_folders(names, splits, tmp_path):
     assert found["docs/how.txt"][2] == "unknown extension"
 
 
-def test_split_names_beside_other_classes_are_classes(tmp_path):
-    found = listed(touch(tmp_path, "train/1.jpg", "bus/1.jpg", "train/old/2.jpg"))
-    assert {(split, label) for split, label, _ in found.values()} == {("", "bus"), ("", "train")}
+PETS = ("cat/1.jpg", "dog/1.jpg")
+
+
+def inside(*folders: str) -> list[str]:
+    return [f"{folder}/{pet}" for folder in folders for pet in PETS]
+
+
+def given(folder: Path) -> dict[str, str]:
+    """The split of each file that has a class; there is no doubt about the layout."""
+    listing = list_folder(folder)
+    assert listing.remarks == ()
+    used = listing.table[listing.table["problem"] == ""]
+    assert set(used["label"]) == {"cat", "dog"}
+    return dict(zip(used["path"], used["split"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("training_set", "test_set"), ("train", "test")),
+        (("seg_train", "seg_test"), ("train", "test")),
+        (("Train Data", "Validation Data", "Test Data"), ("train", "val", "test")),
+        (("train_set", "validation_set", "dev", "eval"), ("train", "val", "val", "test")),
+        (("train2017", "val2017", "holdout"), ("train", "val", "test")),
+        (("Training Images", "test-images"), ("train", "test")),
+        (("asl_alphabet_train", "asl_alphabet_test"), ("train", "test")),
+        (("train_flowers", "valid_flowers"), ("train", "val")),
+        (("val", "test"), ("val", "test")),
+    ],
+)
+def test_names_of_splits(names, splits, tmp_path):
+    touch(tmp_path, *inside(*names))
+    pairs = zip(names, splits, strict=True)
+    assert given(tmp_path) == {path: split for name, split in pairs for path in inside(name)}
+
+
+@pytest.mark.parametrize("name", ["contest", "trainer", "device", "latest", "test-multiple", "7"])
+def test_names_that_only_look_like_splits(name):
+    split, rest = split_of(name)
+    assert not split or rest
+
+
+BESIDE = re.compile("docs|cover|chest_xray|Test|Meta|seg_pred")
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [*inside("train", "val"), "docs/example.png"],
+        [*inside("train", "test"), "cover.png"],
+        [*inside("train", "test", "chest_xray/train", "chest_xray/test")],
+        [*inside("train"), "Test/1.png", "Meta/cat.png"],
+        [*inside("seg_train/seg_train", "seg_test/seg_test"), "seg_pred/seg_pred/1.png"],
+        [*inside("pack/v2/train", "pack/v2/test"), "pack/v2/docs/1.png", "pack/cover.png"],
+        [*inside("train"), "cover.png"],
+        [path.removesuffix(".jpg") for path in inside("train", "test")],  # names without endings
+    ],
+)
+def test_what_lies_beside_splits_changes_nothing(paths, tmp_path):
+    splits = given(touch(tmp_path, *paths))
+    assert set(splits) == {path for path in paths if not BESIDE.search(path)}
+    assert "train" in splits.values()
+    problems = [values[2] for path, values in listed(tmp_path).items() if path not in splits]
+    assert set(problems) <= {"not in a split", "no class"}
+
+
+def test_a_loose_picture_beside_the_folder_around_changes_nothing(tmp_path):
+    found = listed(touch(tmp_path, *inside("photos"), "cover.png"))
+    assert found["photos/cat/1.jpg"] == ("", "cat", "")
+    assert found["cover.png"] == ("", "", "no class")
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (("train/cat.0.jpg", "test1/1.jpg"), "'train' and 'test1' would be classes"),
+        (("train/1.jpg", "bus/1.jpg", "train/old/2.jpg"), "'train' would be a class"),
+        (("Test Data/1.jpg", "bus/1.jpg"), "'Test Data' would be a class"),
+        (("asl_train/1.jpg", "asl_test/1.jpg"), "'asl_train' and 'asl_test' would be classes"),
+        ((*inside("a/train", "a/test"), "docs/1.jpg"), "'a' has folders of training and test"),
+        (inside("a/train", "a/test", "b/train", "b/test"), "'a' and 'b' have folders"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(paths, said, tmp_path):
+    listing = list_folder(touch(tmp_path, *paths))
+    [(kind, _)] = listing.remarks
+    assert kind == "unclear layout"
+    with pytest.raises(InputError, match=f"two ways.*{said}.*--class_folders plain"):
+        check_layout(listing)
+    plain = list_folder(tmp_path, "plain")
+    check_layout(plain)
+    assert set(plain.table["label"]) == {path.split("/")[0] for path in paths}
+    assert set(plain.table["split"]) == {""}
 
 
 def test_a_single_folder_around_everything_is_looked_through(tmp_path):
