@@ -305,6 +305,8 @@ def prepare(experiment: Experiment) -> Prepared:
         check_classes(source.table[source.table["problem"] == ""])  # before anything is written
     names = ("validation_fraction", "test_fraction", "split_seed")
     settings = [f"{name}={getattr(experiment, name)}" for name in names]
+    if experiment.near_duplicates != "together":  # an early cache knows no other
+        settings.append(f"near_duplicates={experiment.near_duplicates}")
     fixes = read_fixes(experiment.fixes).to_csv() if experiment.fixes else ""
     base = files_folder(source, experiment)
     folder = base / f"splits-{digest(source.labels_key, fixes, *settings)}"
@@ -377,7 +379,8 @@ def _build_splits(found: InspectedData, experiment: Experiment, base: Path, fold
     """Write the images of each split into an array of its own."""
     _report(found)
     fractions = (experiment.validation_fraction, experiment.test_fraction)
-    table = make_splits(found.table, *fractions, experiment.split_seed, found.pairs)
+    pairs = found.pairs if experiment.near_duplicates == "together" else None
+    table = make_splits(found.table, *fractions, experiment.split_seed, pairs)
     table.loc[table["problem"] != "", "split"] = ""
     with _filling(folder) as new:
         for split in SPLITS:
