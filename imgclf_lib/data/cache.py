@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import PIL
 from filelock import FileLock, Timeout
-from PIL import Image
 
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.data.duplicates import similar_pairs
@@ -27,14 +26,14 @@ from imgclf_lib.data.sources import Source, known_table, load_known, open_source
 from imgclf_lib.data.splits import check_classes, make_splits
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment, input_size
-from imgclf_lib.files import collect_warnings, read_formats
+from imgclf_lib.files import collect_warnings, open_image
 from imgclf_lib.storage import TEMPORARY, building, cache_folder, digest, need_room
 
 MARK = "data.json"  # a folder that holds it is complete, and ours
 PIECE = 16_000_000  # bytes copied at a time
 UNPACKING = "unpacking-"
 DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
-FORMAT = 3  # changes when the same settings would give other pixels or facts
+FORMAT = 4  # changes when the same settings would give other pixels or facts
 LARGEST_AUTOMATIC_SIZE = 64
 
 
@@ -251,7 +250,7 @@ def _look(root: Path, paths: list[str], experiment: Experiment) -> tuple[int, in
         with (
             collect_warnings(),
             suppress(Exception),
-            Image.open(root / path, formats=read_formats()) as image,
+            open_image(root / path) as image,
         ):
             sides.append(min(image.size))
             modes.add(image.mode)
