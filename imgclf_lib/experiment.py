@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     pass
 
 RENAMED = {"erase": "random_erasing", "averaging": "ema"}  # fields: the first name, and today's
+# Fields that came later: while they have their default, runs are named as they were without them.
+LATER = ("near_duplicates",)
 LITE0 = "efficientnetlite0"
 # Side of the images that each network was trained on; the names are those of keras.applications.
 BACKBONES = {
@@ -79,6 +81,10 @@ class Experiment:
     fixes: str = _field("", "CSV of corrections to a folder, from imgclf audit --fix-list")
     group: str = _field(
         "", "regular expression: files whose paths match alike stay together in one split"
+    )
+    near_duplicates: Literal["together", "split"] = _field(
+        "together",
+        "nearly equal images of a class stay in one split where that is possible, or not",
     )
     class_folders: Literal["top", "nested", "plain"] = _field(
         "top",
@@ -216,11 +222,17 @@ class Experiment:
     def key_text(self) -> str:
         """What tells this experiment from others: ``to_json`` with the first name of each field.
 
-        The folders of runs are named after it, so a field that is renamed leaves them as they are.
+        The folders of runs are named after it, so a field that is renamed, or came later and has
+        its default, leaves them as they are.
         """
         first = {today: name for name, today in RENAMED.items()}
-        values = dataclasses.asdict(self).items()
-        return json.dumps({first.get(name, name): value for name, value in values}, indent=2)
+        changed = self.changes()
+        values = {
+            first.get(name, name): value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in LATER or name in changed
+        }
+        return json.dumps(values, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

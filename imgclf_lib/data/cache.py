@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import PIL
 from filelock import FileLock, Timeout
-from PIL import Image
 
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.data.duplicates import similar_pairs
@@ -27,14 +26,14 @@ from imgclf_lib.data.sources import Source, known_table, load_known, open_source
 from imgclf_lib.data.splits import check_classes, make_splits
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment, input_size
-from imgclf_lib.files import collect_warnings, read_formats
+from imgclf_lib.files import collect_warnings, open_image
 from imgclf_lib.storage import TEMPORARY, building, cache_folder, digest, need_room
 
 MARK = "data.json"  # a folder that holds it is complete, and ours
 PIECE = 16_000_000  # bytes copied at a time
 UNPACKING = "unpacking-"
 DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
-FORMAT = 3  # changes when the same settings would give other pixels or facts
+FORMAT = 4  # changes when the same settings would give other pixels or facts
 LARGEST_AUTOMATIC_SIZE = 64
 
 
@@ -254,7 +253,7 @@ def _look(root: Path, paths: list[str], experiment: Experiment) -> tuple[int, in
         with (
             collect_warnings(),
             suppress(Exception),
-            Image.open(root / path, formats=read_formats()) as image,
+            open_image(root / path) as image,
         ):
             sides.append(min(image.size))
             modes.add(image.mode)
@@ -314,6 +313,8 @@ def prepare(experiment: Experiment) -> Prepared:
         check_classes(source.table[source.table["problem"] == ""])  # before anything is written
     names = ("validation_fraction", "test_fraction", "split_seed")
     settings = [f"{name}={getattr(experiment, name)}" for name in names]
+    if experiment.near_duplicates != "together":  # an early cache knows no other
+        settings.append(f"near_duplicates={experiment.near_duplicates}")
     fixes = read_fixes(experiment.fixes).to_csv() if experiment.fixes else ""
     base = files_folder(source, experiment)
     folder = base / f"splits-{digest(source.labels_key, fixes, *settings)}"
@@ -387,7 +388,8 @@ def _build_splits(found: InspectedData, experiment: Experiment, base: Path, fold
     """Write the images of each split into an array of its own."""
     report_rejected(found)
     fractions = (experiment.validation_fraction, experiment.test_fraction)
-    table = make_splits(found.table, *fractions, experiment.split_seed, found.pairs)
+    pairs = found.pairs if experiment.near_duplicates == "together" else None
+    table = make_splits(found.table, *fractions, experiment.split_seed, pairs)
     table.loc[table["problem"] != "", "split"] = ""
     with _filling(folder) as new:
         for split in SPLITS:

@@ -1,4 +1,6 @@
-"""Training, validation and test: stratified by class, seeded, and free of leaks."""
+"""Training, validation and test: stratified by class and seeded; copies stay together."""
+
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,19 +13,20 @@ from imgclf_lib.errors import InputError
 def group_images(table: pd.DataFrame, pairs: np.ndarray | None = None) -> np.ndarray:
     """Number the images so that those that belong together have the same number.
 
-    Together belong files with the same bytes, with the same pixels, nearly the same picture, and
-    the same group of the user (the same patient, burst, or track); and what hangs together over
-    several such steps.
+    Together belong files with the same bytes, with the same pixels, nearly the same picture of one
+    class, and the same group of the user (the same patient, burst, or track); and what hangs
+    together over several such steps. Nearly the same pictures of different classes do not belong
+    together: what makes the classes is what they differ in.
 
     Args:
-        table: A row an image, with the columns ``hash``, and if there ``pixel_hash`` and
-            ``group``; empty texts connect nothing.
+        table: A row an image, with the columns ``hash``, and if there ``pixel_hash``, ``group``
+            and ``label``; empty texts connect nothing.
         pairs: ``int64`` array of shape ``(m, 2)``: positions in the table of near-duplicates.
 
     Returns:
         ``int64`` array of shape ``(n,)``: the number of each row's group.
     """
-    links = [np.empty((0, 2), "int64") if pairs is None else pairs]
+    links = [np.empty((0, 2), "int64") if pairs is None else _of_one_class(table, pairs)]
     for name in ("hash", "pixel_hash", "group"):
         if name in table:
             codes, values = pd.factorize(table[name])
@@ -34,6 +37,16 @@ def group_images(table: pd.DataFrame, pairs: np.ndarray | None = None) -> np.nda
     return components(len(table), np.concatenate(links))
 
 
+def _of_one_class(table: pd.DataFrame, pairs: np.ndarray) -> np.ndarray:
+    """Pairs that connect what ``pairs`` connects, over any steps, as far as it is of one class."""
+    near = components(len(table), pairs)
+    if "label" in table:
+        near = near * len(table) + pd.factorize(table["label"])[0]
+    _, first, inverse = np.unique(near, return_index=True, return_inverse=True)
+    links = np.column_stack([first[inverse], np.arange(len(table))])
+    return links[links[:, 0] != links[:, 1]]
+
+
 def make_splits(
     table: pd.DataFrame,
     validation_fraction: float,
@@ -41,18 +54,20 @@ def make_splits(
     seed: int,
     pairs: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Fill in the splits that are missing: stratified by class, seeded, free of leaks.
+    """Fill in the splits that are missing: stratified by class, seeded, copies kept together.
 
-    Images that ``group_images`` puts together always stay in the same split. Splits that are
-    given stay as they are; a missing test split is taken first, then a missing validation split,
-    both from the training images.
+    Images that ``group_images`` puts together stay in the same split. Only where that would leave
+    a class too few groups, as with a camera that stands still, are the near-duplicates of this
+    class divided, and a warning is printed; copies and the groups of the user are not. Splits that
+    are given stay as they are; a missing test split is taken first, then a missing validation
+    split, both from the training images.
 
     Args:
         table: A row a file, with the columns ``label``, ``split``, ``hash`` and ``problem``.
         validation_fraction: Share of the training images of each class for validation.
         test_fraction: Share of all images of each class for the test.
         seed: Seed of the choice.
-        pairs: Near-duplicates, as positions in the table.
+        pairs: Near-duplicates, as positions in the table; None if they may be divided.
 
     Returns:
         A copy with ``split`` filled in for every usable row.
@@ -65,13 +80,21 @@ def make_splits(
     usable = table["problem"] == ""
     table.loc[usable & (table["split"] == ""), "split"] = "train"
     check_classes(table[usable])
-    groups = group_images(table, pairs)
     missing = [
         (split, fraction)
         for split, fraction in (("test", test_fraction), ("val", validation_fraction))
         if not (table.loc[usable, "split"] == split).any()
     ]
     training = (usable & (table["split"] == "train")).to_numpy()
+    groups = group_images(table, pairs)
+    if pairs is not None:
+        counts = _group_counts(table["label"][training], groups[training])
+        alike = sorted(counts.index[counts <= len(missing)]) if missing else []
+        if alike:
+            kept = ~table["label"].isin(alike).to_numpy()
+            groups = group_images(table, pairs[kept[pairs].all(1)])
+            after = _group_counts(table["label"][training], groups[training])
+            _warn_of_division([each for each in alike if after[each] > counts[each]])
     _check_counts(table["label"][training], groups[training], [split for split, _ in missing])
     for turn, (split, fraction) in enumerate(missing):
         generator = np.random.default_rng([seed, SPLITS.index(split)])
@@ -107,10 +130,27 @@ def check_classes(usable: pd.DataFrame) -> None:
         )
 
 
+def _group_counts(labels: pd.Series, groups: np.ndarray) -> pd.Series:
+    """How many groups each class has."""
+    return pd.Series(groups, labels.index).groupby(labels).nunique()
+
+
+def _warn_of_division(classes: list[str]) -> None:
+    if classes:
+        named = f"{', '.join(map(repr, classes[:10]))}{' and others' if len(classes) > 10 else ''}"
+        print(
+            f"Nearly all images of {named} look alike, so near-duplicates had to be divided between"
+            " training, validation and test: scores may be better than on new pictures. If they"
+            " are of one scene, that is in order, and --near_duplicates split says so. Otherwise"
+            " add images, or tell with --group which belong together.",
+            file=sys.stderr,
+        )
+
+
 def _check_counts(labels: pd.Series, groups: np.ndarray, missing: list[str]) -> None:
     """Refuse classes that have too few different images, all of them at once."""
     needed = 1 + len(missing)
-    counts = pd.Series(groups, labels.index).groupby(labels).nunique()
+    counts = _group_counts(labels, groups)
     few = counts[counts < needed]
     if len(few):
         images = labels.value_counts()
@@ -123,8 +163,8 @@ def _check_counts(labels: pd.Series, groups: np.ndarray, missing: list[str]) -> 
         raise InputError(
             f"{len(few)} {'classes have' if len(few) > 1 else 'class has'} too few images:"
             f" {listed}{' and others' if len(few) > 10 else ''}",
-            allowed=f"at least {needed} different images a class: one each for {kinds}. Copies,"
-            " near-duplicates and images of one group count once",
+            allowed=f"at least {needed} different images a class: one each for {kinds}. Copies"
+            " and images of one group count once",
             do="Add images, or remove the folder or exclude it with a fix list",
         )
 

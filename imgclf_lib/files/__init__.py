@@ -16,7 +16,7 @@ from imgclf_lib.files.decoding import (
     inspect_file,
     measure_image,
 )
-from imgclf_lib.files.reading import BadImage, collect_warnings, image_suffixes, read_formats
+from imgclf_lib.files.reading import BadImage, collect_warnings, image_suffixes, open_image
 
 __all__ = [
     "CONTENT_PROBLEMS",
@@ -28,6 +28,6 @@ __all__ = [
     "inspect_file",
     "is_archive",
     "measure_image",
-    "read_formats",
+    "open_image",
     "unpack",
 ]

@@ -15,7 +15,9 @@ from scipy.fft import dctn
 from scipy.ndimage import laplace
 
 from imgclf_lib.files.reading import (
+    MAXIMUM_PIXELS,
     BadImage,
+    check_pixels,
     collect_warnings,
     contained,
     image_suffixes,
@@ -25,6 +27,8 @@ from imgclf_lib.files.reading import (
 from imgclf_lib.storage import digest
 
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
+FEW_LEVELS = 8  # a picture whose channels span fewer grey levels shows next to nothing
+FAR = 16  # times as far apart as all others may be the few values at the ends of a stretched range
 LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
 TURNS = {  # what to do by EXIF value; whether across is then mirrored, and down
     2: (Image.Transpose.FLIP_LEFT_RIGHT, True, False),
@@ -63,6 +67,7 @@ class Decoded(NamedTuple):
             reduced one, see ``decode``.
         file: Pillow's image of the file, which names its format and its frames.
         remark: What is odd about the file although its pixels are fine, or "".
+        deep: Whether Pillow itself reduced 16 bits a channel to 8.
     """
 
     pixels: np.ndarray
@@ -72,6 +77,7 @@ class Decoded(NamedTuple):
     whole: Image.Image
     file: Image.Image
     remark: str
+    deep: bool = False
 
 
 def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize: str) -> Decoded:
@@ -102,22 +108,43 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
         image = source if isinstance(source, Image.Image) else open_bytes(source)
         mode, (width, height) = image.mode, image.size
         extent = _reduce(image, size, resize) if image is not source else image.size
+        if image is not source:  # a progressive one is held in memory before it is reduced
+            share = image.width * image.height / (width * height)
+            check_pixels(image, int(MAXIMUM_PIXELS * (share if "progressive" in image.info else 1)))
+        deep = any(_is_deep(tile.args) for tile in getattr(image, "tile", ()))
         image.load()
         value, remark = _orientation(image)
         upright, box = _turn(image, extent, value)
         if value > 4:
             width, height = height, width
-        whole = _to_eight_bits(upright)
+        whole = _to_eight_bits(upright, heard)
+        if (deep or mode.startswith("I")) and (words := _hardly_used(whole, image, deep)):
+            heard.append(words)
         asked = "RGB" if channels == 3 else "L"
         small = whole if whole.mode == asked else whole.convert(asked)
         if small.size != (size, size):
             small = _resize(small, size, resize, box)
         pixels = np.asarray(small, "uint8").reshape(size, size, channels)
         remarks = dict.fromkeys([*([remark] if remark else []), *heard])
-        return Decoded(pixels, width, height, mode, whole, image, "; ".join(remarks))
+        return Decoded(pixels, width, height, mode, whole, image, "; ".join(remarks), deep)
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def _is_deep(args: object) -> bool:
+    """Whether a raw mode of Pillow has several channels of 16 bits, such as ``RGB;16B``."""
+    name = str(args[0] if isinstance(args, tuple) and args else args)
+    return name.startswith(("RGB", "CMYK", "LA")) and ";16" in name
+
+
+def _hardly_used(whole: Image.Image, image: Image.Image, deep: bool) -> str:
+    """A remark if 16 bits leave next to nothing of a picture in 8, as 12 bits of a camera may."""
+    brightest = max(np.asarray(whole).max(initial=0), 0)
+    greatest = 257 * int(brightest) if deep else int(np.asarray(image).max(initial=0))
+    if brightest >= 16 or not (deep or greatest > 255 or image.mode != "I"):
+        return ""
+    return f"16-bit values of which {greatest / 65535:.1%} of the range is used"
+
+
+def _to_eight_bits(image: Image.Image, heard: list[str] | None = None) -> Image.Image:
     """Bring any mode of Pillow to ``L`` or ``RGB`` with 8 bits a channel, without clipping.
 
     ========================================  ===================================================
@@ -125,14 +152,17 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     integers of 32 bits (``I``), 0 to 255     as they are
     integers of 32 bits, 0 to 65535           divided by 257
     other integers, and floats (``F``)        stretched from their least to their greatest value;
-                                              infinite values become 0 and 255, and NaN 0
-    transparent pixels                        show white
+                                              infinite values become 0 and 255, and NaN 0; a
+                                              thousandth at each end is clipped if it is far off
+    transparent pixels                        show white; black where white leaves nothing to see
+    pictures that are transparent everywhere  as if they were not
     palettes, CMYK, YCbCr, LAB, HSV, 1 bit    as Pillow converts them
     ========================================  ===================================================
 
-    Pillow itself reduces colour of 16 bits a channel to 8 when it decodes.
+    Pillow itself reduces colour of 16 bits a channel to 8 when it decodes. What was done that one
+    may want to know is added to ``heard``.
     """
-    mode = image.mode
+    mode, heard = image.mode, [] if heard is None else heard
     if mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if mode.startswith("I"):
@@ -142,22 +172,51 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
             wide = mode != "I" or greatest > 255 or image.format == "PPM"
             table = (np.arange(65536) / (257 if wide else 1)).round().astype("uint8")
             return Image.fromarray(table[values])
-        return _stretch(values.astype("float32"))
+        return _stretch(values.astype("float32"), heard)
     if mode == "F":
-        return _stretch(np.array(image, "float32"))
+        return _stretch(np.array(image, "float32"), heard)
     if ("A" in mode and mode != "LAB") or "a" in mode or "transparency" in image.info:
         image = image.convert("LA") if mode == "La" else image
         image = image if image.mode == "RGBA" else image.convert("RGBA")
-        below = Image.new("RGB", image.size, BACKGROUND)
-        below.paste(image, mask=image.getchannel("A"))
-        return below
+        return _without_alpha(image, heard)
     return image.convert("L" if mode == "1" else "RGB")
 
 
-def _stretch(values: np.ndarray) -> Image.Image:
+def _without_alpha(image: Image.Image, heard: list[str]) -> Image.Image:
+    """Mode ``RGBA`` on white, or on what lets something be seen where white does not."""
+    below = Image.new("RGB", image.size, BACKGROUND)
+    below.paste(image, mask=image.getchannel("A"))
+    if _levels(below) >= FEW_LEVELS:
+        return below
+    if image.getchannel("A").getextrema() == (0, 0):
+        other, words = image.convert("RGB"), "transparent everywhere: its colours are shown"
+    else:
+        other, words = Image.new("RGB", image.size), "light on nothing: it is shown on black"
+        other.paste(image, mask=image.getchannel("A"))
+    if _levels(other) <= _levels(below):
+        return below
+    heard.append(words)
+    return other
+
+
+def _levels(image: Image.Image) -> int:
+    """How far apart the values of a channel are at most, in mode ``RGB``."""
+    return max(high - low for low, high in image.getextrema())  # type: ignore[misc, operator]
+
+
+def _stretch(values: np.ndarray, heard: list[str]) -> Image.Image:
     """``float32`` array of any values, which is overwritten, to 0 to 255."""
     finite = values[np.isfinite(values)]
     least, greatest = (finite.min(), finite.max()) if finite.size else (0, 0)
+    few = max(1, finite.size // 1000)
+    if finite.size > 2 * few:
+        low, high = np.partition(finite, (few, finite.size - 1 - few))[[few, -1 - few]]
+        if high > low and float(greatest) - float(least) > FAR * (float(high) - float(low)):
+            heard.append(
+                f"values from {least:.4g} to {greatest:.4g} clipped to {low:.4g}, {high:.4g}"
+            )
+            np.clip(values, low, high, out=values)
+            least, greatest = low, high
     np.nan_to_num(values, copy=False, nan=least, posinf=greatest, neginf=least)
     half = np.float32(0.5)  # the span of large values may be infinite, half of it is not
     values *= half
@@ -231,7 +290,8 @@ class FileFacts(NamedTuple):
         height: Its height, likewise.
         mode: Pillow's mode of the file, such as ``RGB``; "" if it is not decoded.
         hash: Digest of the bytes, 24 hex digits; "" if they could not be read.
-        pixel_hash: Digest of ``pixels`` with width and height: the same for equal pictures.
+        pixel_hash: Digest of all pixels of the file: the same for equal pictures, whatever is left
+            of them in ``pixels``.
         perceptual_hash: That of ``imagehash.phash``, 16 hex digits: it differs in few bits for
             pictures that look alike.
         brightness: Mean grey, 0 to 255; NaN if unknown.
@@ -275,7 +335,8 @@ def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts
         remarks = [_ending_remark(path, decoded.file), _frames_remark(decoded.file, len(raw))]
         detail = "; ".join(filter(None, [*remarks, decoded.remark]))
         pixels, width, height, mode = decoded[:4]
-        pixel_hash = digest(np.ascontiguousarray(pixels).tobytes(), f"{width} x {height}", end=b"")
+        seen = decoded.whole.convert("RGB").tobytes()
+        pixel_hash = digest(seen, f"{width} x {height}", _unseen(decoded, raw), end=b"")
         facts = (width, height, mode, key, pixel_hash, *measure_image(decoded.whole))
         return FileFacts(pixels, *facts, problem="", detail=detail)
     except BadImage as error:
@@ -285,6 +346,28 @@ def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts
     if problem == "not an image" and path.suffix.lower() not in image_suffixes():
         problem = "unknown extension"
     return FileFacts(hash=key, problem=problem, detail=detail)
+
+
+def _unseen(decoded: Decoded, raw: bytes) -> bytes:
+    """What tells apart files whose ``whole`` pictures are equal because they were reduced."""
+    file = decoded.file
+    if decoded.whole.size != (decoded.width, decoded.height):
+        return raw[_end_of_metadata(raw) :]
+    if decoded.deep:
+        return raw
+    if file.mode.startswith("I") or file.mode == "F":
+        return file.tobytes()
+    if file.has_transparency_data:
+        return file.convert("RGBA").tobytes()
+    return b""
+
+
+def _end_of_metadata(raw: bytes) -> int:
+    """Where in a JPEG the segments of applications and the comments have ended."""
+    at = 2
+    while raw[at : at + 1] == b"\xff" and (raw[at + 1] == 0xFE or 0xE0 <= raw[at + 1] <= 0xEF):
+        at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
+    return at
 
 
 def measure_image(image: Image.Image) -> tuple[str, float, float]:

@@ -1,6 +1,7 @@
 """Files that may be anything: read without waiting, named by their bytes, refused with a reason."""
 
 import io
+import logging
 import os
 import stat
 import threading
@@ -11,12 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImagePalette, JpegImagePlugin, UnidentifiedImageError
 
 from imgclf_lib.errors import InputError
 
 MAXIMUM_BYTES = 500_000_000  # a larger file is no image that the pixel limit would let through
-MAXIMUM_PIXELS = 89_000_000  # beyond this Pillow speaks of a decompression bomb
+MAXIMUM_PIXELS = 89_000_000  # to be decoded; beyond this Pillow speaks of a decompression bomb
+MAXIMUM_JPEG = (
+    1_000_000_000  # pixels of a JPEG, of which a 64th is decoded; phones write 200 million
+)
 # What Pillow decodes by itself. Left out on purpose: formats that start another program (EPS), that
 # open a file inside the file (IPTC), that have no signature and would take any bytes (SPIDER, IMT,
 # PCD), that unpack without a bound (FITS), and those that Pillow only names.
@@ -65,6 +69,7 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"\xd0\xcf\x11\xe0", "not an image", CONTENT.format("an OLE container, as Thumbs.db")),
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
+BANDS = "More samples per pixel than can be decoded: "  # what Pillow logs about a TIFF
 UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
 
@@ -114,11 +119,59 @@ def open_bytes(raw: bytes) -> ImageFile.ImageFile:
     """Open one image without decoding its pixels yet; for use inside of ``contained``."""
     if not raw:
         raise BadImage("empty", "the file has no bytes")
-    image = Image.open(io.BytesIO(raw), formats=read_formats())
-    if image.width * image.height > MAXIMUM_PIXELS:
+    image = open_image(io.BytesIO(raw))
+    check_pixels(
+        image, MAXIMUM_JPEG if isinstance(image, JpegImagePlugin.JpegImageFile) else MAXIMUM_PIXELS
+    )
+    if image.format in ("BMP", "DIB"):
+        _mend_palette(image, raw[14 * (image.format == "BMP") :][:16])
+    return image
+
+
+def open_image(source: Path | io.BytesIO) -> ImageFile.ImageFile:
+    """Open one image without decoding its pixels yet.
+
+    Args:
+        source: A file or its bytes.
+
+    Returns:
+        Pillow's image of a format that is read here. A JPEG may be of any size, since it may be
+        decoded at a fraction of it.
+
+    Raises:
+        Exception: Whatever Pillow raises, of many kinds.
+    """
+    try:
+        return Image.open(source, formats=read_formats())
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        try:
+            return JpegImagePlugin.jpeg_factory(source)  # type: ignore[arg-type]  a path, too
+        except SyntaxError:
+            pass  # no JPEG
+        raise
+
+
+def check_pixels(image: Image.Image, most: int) -> None:
+    """Refuse what is too large to decode safely."""
+    if image.width * image.height > most:
         size = f"{image.width} x {image.height} pixels"
         raise BadImage("too large", f"{size} are too many to decode safely")
-    return image
+
+
+def _mend_palette(image: ImageFile.ImageFile, header: bytes) -> None:
+    """Pillow takes a grey palette for 1 or 8 bits a pixel, however many the file has."""
+    bits = int.from_bytes(header[10:12] if header[:1] == b"\x0c" else header[14:16], "little")
+    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode]:
+        return
+    greys = (0, 255) if image.mode == "1" else range(256)
+    tile = image.tile[0]
+    if tile.codec_name == "raw":
+        name = {4: "P;4", 8: "P"}[bits]
+        image.tile = [tile._replace(args=(name, *tile.args[1:]))]  # type: ignore[index]
+    image.palette = ImagePalette.raw("RGB", bytes(v for grey in greys for v in 3 * [grey]))
+    image._mode = "P"
 
 
 def read_file(path: Path) -> bytes:
@@ -151,12 +204,12 @@ def contained(source: bytes | Image.Image) -> Iterator[list[str]]:
             raise
         except Exception as error:  # Pillow raises many kinds for damaged files
             raw = source if isinstance(source, bytes) else b""
-            raise BadImage(*_explain(error, raw)) from error
+            raise BadImage(*_explain(error, raw, heard)) from error
 
 
 @contextmanager
 def collect_warnings() -> Iterator[list[str]]:
-    """Collect the warnings that Pillow gives in this thread.
+    """Collect what Pillow warns of, or logs, in this thread.
 
     ``warnings.catch_warnings`` changes the whole process and is not safe in threads: one that
     leaves early would let the warnings of the others be printed. So the first thread that comes
@@ -178,7 +231,7 @@ def collect_warnings() -> Iterator[list[str]]:
     try:
         yield _own.heard
     finally:
-        _door.close()
+        _door.leave()
         _own.heard = None
 
 
@@ -189,7 +242,7 @@ def _format_of(raw: bytes) -> str:
     return next((name for name, accept in accepts if accept and accept(prefix)), "")
 
 
-def _explain(error: Exception, raw: bytes) -> tuple[str, str]:
+def _explain(error: Exception, raw: bytes, heard: list[str]) -> tuple[str, str]:
     """The true reason why bytes did not become an image: kind of problem, and what exactly."""
     if isinstance(error, MemoryError):
         return "too large", "decoding it needs more memory than there is"
@@ -202,12 +255,13 @@ def _explain(error: Exception, raw: bytes) -> tuple[str, str]:
         if not name:
             return "not an image", CONTENT.format("of no kind of image that Pillow knows")
         error = _error_of(name, raw)
-    words = _words(error)
+    bands = [each.removeprefix(BANDS) for each in heard if each.startswith(BANDS)]
+    words = f"{bands[0]} bands are more than can be read" if bands else _words(error)
     detail, said = f"{name}: {words}" if name else words, words.lower()
     if any(word in said for word in LARGE_WORDS):
         return "too large", detail
     # A TIFF file that says not where its pixels are has lost its end.
-    if any(word in said for word in UNREAD_WORDS) and "data organization" not in said:
+    if bands or (any(word in said for word in UNREAD_WORDS) and "data organization" not in said):
         return "unsupported format", detail
     return "damaged", detail
 
@@ -250,27 +304,39 @@ def _words(error: Exception) -> str:
     return words[:300] if any(map(str.isalpha, words)) else f"{name}: {words}".rstrip(": ")
 
 
-class _Door:
+class _Door(logging.Handler):
     """Open while at least one thread is inside."""
 
     def __init__(self) -> None:
-        self.lock, self.inside = threading.Lock(), 0
+        super().__init__(logging.WARNING)
+        self.guard, self.inside = threading.Lock(), 0
         self.context, self.before = warnings.catch_warnings(), warnings.showwarning
 
     def open(self) -> None:
-        with self.lock:
+        with self.guard:
             if not self.inside:
                 self.context, self.before = warnings.catch_warnings(), warnings.showwarning
                 self.context.__enter__()
                 warnings.filterwarnings("always", module=r"PIL\.")
                 warnings.showwarning = self.hear
+                _logger.addHandler(self)
+                _logger.propagate = False
             self.inside += 1
 
-    def close(self) -> None:
-        with self.lock:
+    def leave(self) -> None:
+        with self.guard:
             self.inside -= 1
             if not self.inside:
                 self.context.__exit__(None, None, None)
+                _logger.removeHandler(self)
+                _logger.propagate = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        heard = getattr(_own, "heard", None)
+        if heard is None:  # of a thread that is not inside
+            logging.getLogger().handle(record)
+        elif record.getMessage() not in heard:
+            heard.append(record.getMessage())
 
     def hear(self, message: Any, category: Any, filename: str, *more: Any, **rest: Any) -> None:
         heard = getattr(_own, "heard", None)
@@ -284,4 +350,5 @@ class _Door:
                 heard.append(text)
 
 
+_logger = logging.getLogger("PIL")
 _own, _door = threading.local(), _Door()

@@ -462,6 +462,31 @@ def test_near_duplicates_stay_in_one_split(seed, tmp_path, own_cache):
     assert table["split"].nunique() == 3
 
 
+def test_one_scene_is_split_with_either_choice(tmp_path, own_cache, capsys):
+    """A camera that stands still gave "40 images of which 1 differ", and no way round."""
+    generator = np.random.default_rng(0)
+    small = Image.fromarray(generator.integers(0, 256, (6, 6, 3), "uint8"))
+    scene = np.asarray(small.resize((64, 64)))
+    for label in ("car", "empty"):
+        (tmp_path / "street" / label).mkdir(parents=True)
+        for number in range(10):
+            noisy = scene + generator.normal(0, 3, scene.shape)
+            if label == "car":
+                noisy[40:46, 20:30] = 30
+            image = Image.fromarray(noisy.clip(0, 255).astype("uint8"))
+            image.save(tmp_path / "street" / label / f"{number}.png")
+    experiment = Experiment(data=str(tmp_path / "street"))
+    together = prepare(experiment)
+    assert "--near_duplicates split" in capsys.readouterr().err
+    split = prepare(experiment.replace(near_duplicates="split"))
+    assert capsys.readouterr().err == ""
+    assert split.folder != together.folder
+    assert split.folder.parent == together.folder.parent
+    for each in (together, split):
+        assert table_of(each).groupby(["label", "split"]).size().min() >= 1
+        assert set(table_of(each)["split"]) == {"train", "val", "test"}
+
+
 def test_one_class_can_be_inspected(tmp_path, own_cache, make_images):
     folder = make_images(tmp_path / "one", {"rows": 3})
     (folder / "rows" / "empty.png").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Splits that are stratified, seeded and free of leaks."""
+"""Splits that are stratified and seeded, and keep together what belongs together."""
 
 import numpy as np
 import pandas as pd
@@ -130,6 +130,48 @@ def test_near_duplicates_stay_together(seed):
     made = make_splits(table, 0.2, 0.2, seed, pairs)
     assert (made["split"][::2].to_numpy() == made["split"][1::2].to_numpy()).all()
     assert (made.groupby(["label", "split"]).size() >= 6).all()
+
+
+def chain(count: int) -> np.ndarray:
+    return np.column_stack([np.arange(count - 1), np.arange(1, count)])
+
+
+def test_pictures_of_one_scene_are_divided_with_a_warning(capsys):
+    """A camera that stands still: all images of both classes are near-duplicates."""
+    table = made_up_table({"car": 40, "empty": 40, "other": 40})
+    table.loc[[1, 2], "hash"] = "h0"  # three copies
+    table.loc[3:4, "group"] = "burst"
+    table["group"] = table["group"].fillna("")
+    for seed in range(5):
+        made = make_splits(table, 0.2, 0.2, seed, chain(80))
+        said = capsys.readouterr().err
+        assert "'car', 'empty'" in said
+        assert "other" not in said
+        assert "--near_duplicates split" in said
+        assert made["split"][:3].nunique() == 1
+        assert made["split"][3:5].nunique() == 1
+        assert (made.groupby(["label", "split"]).size() >= 5).all()
+
+
+def test_only_the_class_that_needs_it_is_divided(capsys):
+    table = made_up_table({"a": 40, "b": 40})
+    pairs = np.concatenate([chain(40), np.column_stack([np.arange(40, 80, 2), range(41, 80, 2)])])
+    made = make_splits(table, 0.2, 0.2, 0, pairs)
+    assert "'a' look alike" in capsys.readouterr().err
+    assert (made["split"][40::2].to_numpy() == made["split"][41::2].to_numpy()).all()
+    assert made["split"][:40].nunique() == 3
+
+
+def test_copies_are_refused_as_before_where_dividing_does_not_help(capsys):
+    table = made_up_table({"a": 9, "b": 9}, ["x"] * 9 + [f"h{row}" for row in range(9)])
+    with pytest.raises(InputError, match=r"'a' has 9 images of which 1 differ.*Copies and images"):
+        make_splits(table, 0.2, 0.2, 0, chain(9))
+    assert capsys.readouterr().err == ""
+
+
+def test_near_duplicates_of_different_classes_do_not_belong_together():
+    table = pd.DataFrame({"hash": list("abcde"), "label": ["x", "y", "x", "y", "y"]})
+    assert group_images(table, chain(4)).tolist() == [0, 1, 0, 1, 2]
 
 
 def test_what_belongs_together():

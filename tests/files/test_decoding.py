@@ -14,7 +14,15 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy.ndimage import laplace
 
-from imgclf_lib.files import CONTENT_PROBLEMS, BadImage, decode, inspect_file, measure_image
+from imgclf_lib.files import (
+    CONTENT_PROBLEMS,
+    BadImage,
+    decode,
+    decoding,
+    inspect_file,
+    measure_image,
+    reading,
+)
 from imgclf_lib.files.decoding import _to_eight_bits
 from imgclf_lib.files.reading import MAXIMUM_PIXELS
 
@@ -552,3 +560,133 @@ def test_broken_files_never_raise_warn_hang_or_change(name, tmp_path, capfd):
     out, err = capfd.readouterr()
     assert out == ""
     assert name.startswith("TIFF") or err == ""  # libtiff writes to standard error by itself
+
+
+def drawing(ink: int) -> np.ndarray:
+    """A disc of ink on nothing: all of the picture is in the alpha channel."""
+    y, x = np.mgrid[:20, :20]
+    pixels = np.full((20, 20, 4), ink, "uint8")
+    pixels[..., 3] = np.where((y - 9) ** 2 + (x - 7) ** 2 < 30, 255, 0)
+    return pixels
+
+
+@pytest.mark.parametrize("ink", [255, 250])
+def test_light_drawings_on_nothing_are_shown_on_black(ink, tmp_path):
+    pixels = drawing(ink)
+    found = inspect_file(saved(tmp_path / "a.png", Image.fromarray(pixels)), 20, 1, "pad")
+    np.testing.assert_array_equal(found.pixels[..., 0], np.where(pixels[..., 3], ink, 0))
+    assert found.detail == "light on nothing: it is shown on black"
+
+
+@pytest.mark.parametrize("ink", [0, 128])
+def test_dark_drawings_stay_on_white(ink):
+    found = decode(encoded(Image.fromarray(drawing(ink))), 20, 1, "pad")
+    assert set(np.unique(found.pixels)) == {ink, 255}
+    assert found.remark == ""
+
+
+def test_a_fourth_channel_that_is_zero_everywhere_is_no_alpha():
+    pixels = random_pixels(12, 12, 4)
+    pixels[..., 3] = 0
+    found = decode(encoded(Image.fromarray(pixels)), 12, 3, "pad")
+    np.testing.assert_array_equal(found.pixels, pixels[..., :3])
+    assert "transparent everywhere" in found.remark
+
+
+def test_nothing_at_all_stays_white():
+    assert (decode(encoded(Image.new("RGBA", (5, 5))), 5, 3, "pad").pixels == 255).all()
+
+
+def test_one_hot_pixel_does_not_hide_the_others(tmp_path):
+    generator = np.random.default_rng(0)
+    values = generator.uniform(0.2, 0.8, (40, 40)).astype("float32")
+    values[0, 0] = 1e6
+    found = inspect_file(saved(tmp_path / "a.tif", Image.fromarray(values)), 40, 1, "pad")
+    assert len(np.unique(found.pixels)) > 200
+    assert found.pixels[0, 0, 0] == 255
+    assert "values from 0.2" in found.detail
+    assert " to 1e+06 clipped to 0.2" in found.detail
+    values[0, 0] = 3  # not so far that the others would vanish
+    assert decode(encoded(Image.fromarray(values), "TIFF"), 40, 1, "pad").remark == ""
+
+
+def twelve_bits(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(900, 1300, (30, 30), "uint16"))
+
+
+def test_sixteen_bits_that_are_hardly_used_are_told_and_no_copies(tmp_path):
+    one, two = (saved(tmp_path / f"{seed}.png", twelve_bits(seed)) for seed in range(2))
+    found = inspect_file(one, 30, 1, "pad")
+    assert found.detail == "16-bit values of which 2.0% of the range is used"
+    assert found.pixel_hash != inspect_file(two, 30, 1, "pad").pixel_hash
+    assert (
+        found.pixel_hash == inspect_file(saved(tmp_path / "a.tif", twelve_bits(0)), 8, 1, "pad")[5]
+    )
+    wide = Image.fromarray(np.random.default_rng(0).integers(900, 60_000, (30, 30), "uint16"))
+    assert decode(encoded(wide), 30, 1, "pad").remark == ""
+    mask = Image.fromarray(np.eye(30, dtype="int32"))  # 32 bits as they are
+    assert decode(encoded(mask, "TIFF"), 30, 1, "pad").remark == ""
+
+
+def test_pixels_that_only_shrinking_makes_equal_are_no_copies(tmp_path):
+    pixels = np.full((1, 3000, 3), 200, "uint8")
+    pixels[0, 0] = 199
+    paths = [saved(tmp_path / f"{i}.png", Image.fromarray(np.roll(pixels, i, 1))) for i in range(2)]
+    one, two = (inspect_file(path, 1, 3, "pad") for path in paths)
+    np.testing.assert_array_equal(one.pixels, two.pixels)
+    assert one.pixel_hash != two.pixel_hash
+
+
+def test_copies_of_large_jpegs_differ_in_metadata_only(tmp_path):
+    large = Image.fromarray(random_pixels(8, 8, 3)).resize((900, 700))
+    one = saved(tmp_path / "one.jpg", large)
+    two = saved(tmp_path / "two.jpg", large, comment=b"the same")
+    large.putpixel((3, 3), (255, 0, 255))
+    three = saved(tmp_path / "three.jpg", large)
+    found = [inspect_file(path, 16, 3, "pad") for path in (one, two, three)]
+    assert len({each.hash for each in found}) == 3
+    assert [each.pixel_hash == found[0].pixel_hash for each in found] == [True, True, False]
+
+
+def test_the_limit_is_on_what_is_decoded(monkeypatch):
+    """Phones write 200 million pixels; at an eighth of each side that is little."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    monkeypatch.setattr(reading, "MAXIMUM_PIXELS", 100_000)
+    monkeypatch.setattr(decoding, "MAXIMUM_PIXELS", 100_000)
+    photo = Image.fromarray(random_pixels(8, 8, 3)).resize((1200, 900))
+    found = decode(encoded(photo, "JPEG"), 32, 3, "pad")
+    assert (found.width, found.height) == (1200, 900)
+    assert found.whole.width < 400
+    for raw in (encoded(photo, "PNG"), encoded(photo, "JPEG", progressive=True)):
+        with pytest.raises(BadImage, match="too large"):
+            decode(raw, 32, 3, "pad")
+    with pytest.raises(BadImage, match="too large: 1200 x 900 pixels are too many"):
+        decode(encoded(photo, "JPEG"), 500, 3, "pad")
+    monkeypatch.setattr(reading, "MAXIMUM_JPEG", 1_000_000)
+    with pytest.raises(BadImage, match="too large"):
+        decode(encoded(photo, "JPEG"), 32, 3, "pad")
+
+
+def bmp(pixels: np.ndarray, bits: int, greys: tuple[int, ...]) -> bytes:
+    """A BMP with a palette, written by hand."""
+    rows = b""
+    for row in pixels[::-1].tolist():
+        text = "".join(format(value, f"0{bits}b") for value in row)
+        packed = int(text, 2).to_bytes(len(text) // 8, "big")
+        rows += packed.ljust(-(-len(packed) // 4) * 4, b"\0")
+    palette = b"".join(bytes([grey, grey, grey, 0]) for grey in greys)
+    start = 54 + len(palette)
+    height, width = pixels.shape
+    size = (40, width, height, 1, bits, 0, len(rows), 0, 0, len(greys), 0)
+    head = struct.pack("<HIHHI", 0x4D42, start + len(rows), 0, 0, start)
+    return head + struct.pack("<IiiHHIIiiII", *size) + palette + rows
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+@pytest.mark.parametrize("greys", [(0, 255), (255, 0), (0, 1), (0, 1, 2, 3)])
+def test_grey_palettes_of_a_bitmap(bits, greys):
+    """Pillow reads black and white of 4 or 8 bits a pixel as if each had one bit."""
+    chosen = greys[:2] if bits == 1 else greys
+    pixels = np.random.default_rng(0).integers(0, len(chosen), (6, 16))
+    found = decode(bmp(pixels, bits, chosen), 16, 1, "pad").pixels[5:11, :, 0]
+    np.testing.assert_array_equal(found, np.array(chosen)[pixels])

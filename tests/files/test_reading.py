@@ -1,8 +1,10 @@
 """Files that may be anything: read without waiting, named by their bytes, refused with a reason."""
 
 import io
+import logging
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -12,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from imgclf_lib.files import BadImage, collect_warnings, image_suffixes, read_formats, reading
-from imgclf_lib.files.reading import contained, open_bytes, read_file
+from imgclf_lib.files import BadImage, collect_warnings, image_suffixes, reading
+from imgclf_lib.files.reading import contained, open_bytes, read_file, read_formats
 
 
 def problem_of(act, *arguments) -> str:
@@ -259,3 +261,39 @@ def test_threads_hear_their_own():
     assert shown == []
     assert results == [[f"{number}-{turn}" for turn in range(200)] for number in range(4)]
     assert (list(warnings.filters), warnings.showwarning) == before
+
+
+def many_bands(count: int) -> bytes:
+    """A TIFF of 2 x 2 pixels with many bands, written by hand."""
+    pixels = bytes(4 * count)
+    tags = [(256, 2), (257, 2), (258, 8), (259, 1), (262, 1), (273, 0), (277, count), (278, 2)]
+    tags += [(279, len(pixels)), (284, 1)]
+    start = 8 + 2 + 12 * len(tags) + 4
+    body = b"".join(
+        struct.pack("<HHIHH", tag, 3, 1, start if tag == 273 else value, 0) for tag, value in tags
+    )
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + bytes(4) + pixels
+
+
+def test_a_tiff_with_many_bands_is_unsupported_and_pillow_logs_nothing(capfd):
+    with pytest.raises(BadImage) as caught, contained(many_bands(13)):
+        open_bytes(many_bands(13))
+    assert caught.value.problem == "unsupported format"
+    assert caught.value.detail == "TIFF: 13 bands are more than can be read"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_logged_elsewhere_goes_on(caplog):
+    pillow = logging.getLogger("PIL.TiffImagePlugin")
+
+    def shout() -> None:
+        pillow.error("it is outside")
+
+    with collect_warnings() as heard:
+        pillow.error("it is inside")
+        thread = threading.Thread(target=shout)
+        thread.start()
+        thread.join()
+    assert heard == ["it is inside"]
+    assert [record.getMessage() for record in caplog.records] == ["it is outside"]
+    assert logging.getLogger("PIL").propagate
