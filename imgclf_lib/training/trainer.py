@@ -131,7 +131,7 @@ def _train(
         checkpoint = None
     else:
         checkpoint = load_model(last, experiment.backend)
-        history = resumed_history(checkpoint, experiment, data, history)
+        history = resumed_history(last, checkpoint, experiment, data, history)
     job = Job(run, experiment, data, progress, tuple(callbacks))
     if checkpoint is None or is_head(checkpoint):
         statistics = None if experiment.backbone else pixel_statistics(data.train.images)

@@ -13,7 +13,9 @@ only the rows that are needed are computed; another limit adds to them.
 import dataclasses
 import math
 import os
+import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,9 +56,26 @@ def is_head(model: "keras.Model") -> bool:
 
 
 def resumed_history(
-    checkpoint: "keras.Model", experiment: Experiment, data: ImageData, history: pd.DataFrame
+    path: Path,
+    checkpoint: "keras.Model",
+    experiment: Experiment,
+    data: ImageData,
+    history: pd.DataFrame,
 ) -> pd.DataFrame:
-    """The rows of a history that a checkpoint has really reached."""
+    """The rows of a history that the checkpoint in a file has really reached."""
+    with zipfile.ZipFile(path) as file:
+        mark = re.fullmatch(rb"epochs (\d{1,9})", file.comment)
+    if mark:
+        if len(history) < int(mark[1]):
+            raise InputError(
+                f"{str(path.with_name('history.csv'))!r} has fewer epochs than"
+                f" {path.name} beside it: {len(history)} and {int(mark[1])}",
+                do="Restore it from a copy, or train anew, without --resume",
+            )
+        return history.head(int(mark[1]))
+    # By a version that left no mark. A counter that leaves steps out tells nothing.
+    if hasattr(checkpoint.optimizer, "inner_optimizer"):
+        return history
     before = 0
     if experiment.backbone and not is_head(checkpoint):
         before = int((history["phase"] == "head").sum())
