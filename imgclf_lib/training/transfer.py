@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from imgclf_lib.backend import compute_dtype, load_keras
 from imgclf_lib.data import ImageData, Split
@@ -34,7 +33,14 @@ from imgclf_lib.network import (
     predict_probabilities,
     weights_digest,
 )
-from imgclf_lib.storage import atomic, cache_folder, digest, progress_bar, write_json
+from imgclf_lib.storage import (
+    atomic,
+    cache_folder,
+    digest,
+    locked,
+    progress_bar,
+    write_json,
+)
 from imgclf_lib.training.loop import Job, Recorder, fit_phase
 from imgclf_lib.training.runs import Run, load_model
 
@@ -192,7 +198,7 @@ def cached_features(
     }
     folder = cache_folder() / f"features-{data.name}-{digest(repr(facts), end=b'')}"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with locked(Path(f"{folder}.lock")):
         if not (folder / "features.json").is_file():
             write_json(folder / "features.json", facts)
         found = {}

@@ -284,7 +284,7 @@ def test_resuming_counts_epochs_in_half_precision(tiny, tmp_path):
 
 def test_a_half_precision_run_is_resumed_without_a_trace(tiny, tmp_path):
     """Its first steps overflow and are left out; the epochs are still those of the history."""
-    half = tiny.replace(precision="float16", scaling="none", batch_size=32)
+    half = tiny.replace(precision="float16", scaling="none", batch_size=64)
     whole = train(half, out=tmp_path / "whole", progress="none")
     counts = []
 
@@ -296,7 +296,7 @@ def test_a_half_precision_run_is_resumed_without_a_trace(tiny, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(half, out=run, progress="none", callbacks=[Count(), stop_at(2, 0)])
     epoch, iterations, steps = counts[-1]
-    assert iterations < epoch * steps, "no step was left out: this test tests nothing"
+    assert round(iterations / steps) < epoch, "no epoch was left out: this test tests nothing"
     # A crash may come between a row of the history and its checkpoint.
     history = Run(run).history
     pd.concat([history, history.tail(1).assign(epoch=3)]).to_csv(run / "history.csv", index=False)
