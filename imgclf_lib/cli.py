@@ -7,20 +7,24 @@ docstring is the help. What a command needs is imported when it is needed, the p
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from json import JSONDecodeError, dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from imgclf_lib.errors import ImgclfError, InputError
+from imgclf_lib.errors import ImgclfError, InputError, explain, printable
 from imgclf_lib.experiment import PRESETS, Experiment, preset
 
 if TYPE_CHECKING:
     import tyro
 
+NARROWEST = 20  # columns; the parser breaks lines without an end where a word finds no room
 SMALL = 64  # height and width, in pixels, for which the preset fast is made
 
 
@@ -104,7 +108,7 @@ def audit(
     found = audit_data(experiment, label_errors, leakage)
     if fix_list is not None:
         write_fixes(suggest_fixes(found), fix_list, Path(found.place))
-        print(f"The fix list is in {fix_list}", file=sys.stderr)
+        print(printable(f"The fix list is in {fix_list}"), file=sys.stderr)
     if json:
         _print_json(audit_json(found))
     else:
@@ -143,7 +147,7 @@ def train(
     if json:
         _print_json({"run": str(run.folder), **run.metrics})
         return 0
-    print(run.folder)
+    _print_lines([str(run.folder)])
     print(
         f"train accuracy {run.metrics['train_accuracy']:.3f}"
         f"   validation accuracy {run.metrics['val_accuracy']:.3f}"
@@ -237,7 +241,7 @@ def predict(
             shares = [f"{name} {probability:.3f}" for name, probability in named]
             _print_lines(["   ".join([str(path), *shares])])
     for path, problem in problems.itertuples(index=False):
-        print(f"{path}: cannot be decoded ({problem})", file=sys.stderr)
+        print(printable(f"{path}: cannot be decoded ({problem})"), file=sys.stderr)
     # What is no image by name and content may lie beside images.
     return 0 if problems["problem"].str.startswith("unknown extension").all() else 1
 
@@ -292,7 +296,7 @@ def run(
     if json:
         _print_json(loads(results.to_json(orient="records")))
     else:
-        print(f"The report is in {out / 'index.html'}")
+        _print_lines([f"The report is in {out / 'index.html'}"])
     return 0
 
 
@@ -342,7 +346,7 @@ def exercises(
     paths = find_notebooks(notebooks)
     if out is not None:
         copies = write_copies(paths, out, solutions)
-        print(f"{len(copies)} notebooks are in {out}", file=sys.stderr)
+        print(printable(f"{len(copies)} notebooks are in {out}"), file=sys.stderr)
     table = exercise_table(paths)
     if json:
         _print_json(table.to_dict("records"))
@@ -377,7 +381,6 @@ def cache(
     """
     from datetime import datetime
 
-    from imgclf_lib.audit import printable
     from imgclf_lib.data import clear_caches, list_caches
     from imgclf_lib.storage import cache_folder
 
@@ -395,7 +398,7 @@ def cache(
         used = f"{datetime.fromtimestamp(row.used):%Y-%m-%d %H:%M}"
         size = f"{row.bytes / 1e6:10,.1f} MB"
         lines.append(f"{size}  used {used}  {row.folder}  {row.place or row.name}")
-    _print_lines(printable(line) for line in lines)
+    _print_lines(lines)
     return 0
 
 
@@ -431,13 +434,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done; 1 ran, and the answer is no; 2 bad input; 130 interrupted.
     """
+    _prepare_streams()
     try:
         code = _answer(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()  # here, and not at exit, so that a lost reader is noticed
         return code
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        code = _complain(str(explain(error)), InputError.exit_code)
+        try:
+            sys.stdout.flush()
+        except OSError:  # it was standard output that could not be written
+            _drop_output()
+        return code
+
+
+def _prepare_streams() -> None:
+    """Give a process its streams where they are closed, and escapes for letters they lack."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass  # else the next file that is opened would take the place of standard output
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _answer(words: list[str]) -> int:
@@ -469,6 +497,8 @@ def _call(name: str, words: list[str]) -> int:
     global tyro  # the annotations name it
     import tyro
 
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     command: Callable[..., int] = COMMANDS[name]
     if command is train:
         command = partial(train, experiment=preset(_preset_in(words)))
@@ -508,12 +538,12 @@ def _print_json(content: Any) -> None:
 
 
 def _print_lines(lines: Iterable[str]) -> None:
-    """Print lines; what the terminal has no letters for is written as escapes."""
-    encoding = sys.stdout.encoding or "utf-8"
+    """Print lines that hold names of files or classes, which may hold anything."""
     for line in lines:
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+        print(printable(line))
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"imgclf: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody can be told where standard error is full
+        print(printable(f"imgclf: {message}"), file=sys.stderr)
     return code

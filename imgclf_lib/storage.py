@@ -3,17 +3,20 @@
 Each folder can be moved with an environment variable; nothing is created here.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
 from tqdm import tqdm
 
 from imgclf_lib.errors import InputError
@@ -21,6 +24,7 @@ from imgclf_lib.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_CELL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # of a CSV: control characters
 SPARE = 50_000_000  # bytes that stay free on the disk
 TEMPORARY = "building-"  # so begin the names of folders that are not complete
 
@@ -61,8 +65,24 @@ def atomic(path: Path) -> Iterator[Path]:
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        if error.filename is None or error.filename == str(beside):
+            error.filename = str(path)  # a full disk names no file, and the other name is ours
+        raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; where nothing can be written, nothing is made, and all may read."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(path))
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+        yield
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -72,9 +92,21 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table as CSV without its index, in one step."""
+    """Write a table as CSV without its index, in one step; see ``safe_cell`` about its texts."""
     with atomic(path) as beside:
-        table.to_csv(beside, index=False)
+        table.map(safe_cell).to_csv(beside, index=False)
+
+
+def safe_cell(value: Any) -> Any:
+    """A cell that neither a spreadsheet nor a terminal takes for an order.
+
+    A text that begins like a formula gets an apostrophe, which spreadsheets do not show, and
+    control characters become escapes such as ``\\x1b``.
+    """
+    if not isinstance(value, str):
+        return value
+    safe = NO_CELL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    return f"'{safe}" if safe.startswith(("=", "+", "-", "@")) else safe
 
 
 @contextmanager

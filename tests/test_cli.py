@@ -1,5 +1,6 @@
 """The commands, as a user types them: real processes, real runs, real exit codes."""
 
+import errno
 import json
 import os
 import re
@@ -313,6 +314,79 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: imgclf train")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_error(closed: str) -> None:
+    command = f"{sys.executable} -m imgclf_lib cache {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_a_full_device_is_one_message() -> None:
+    command = f"{sys.executable} -m imgclf_lib --version"
+    done = subprocess.run(
+        f"{command} > /dev/full", shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    done = subprocess.run(f"{command} nothing 2> /dev/full", shell=True, check=False)
+    assert done.returncode == 0
+
+
+def test_a_console_with_few_letters_shows_escapes(tmp_path: Path) -> None:
+    script = "import sys; from imgclf_lib import cli\n"
+    script += "cli._answer = lambda words: print('猫', words[0]) or 0\nsys.exit(cli.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, b"\xff.png"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.split() == [rb"\u732b", rb"\udcff.png"]
+
+
+def test_a_very_narrow_terminal_has_help() -> None:
+    done = imgclf("cache", "--help", COLUMNS="5")
+    assert done.returncode == 0
+    assert "--clear" in done.stdout
+
+
+@pytest.mark.parametrize("out", ["file/run", "n" * 300], ids=["below a file", "name too long"])
+def test_a_place_that_cannot_be(
+    out: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert main(["train", "--data", str(images), "--out", str(tmp_path / out)]) == 2
+    said = capsys.readouterr().err
+    assert out in said
+    assert "cannot be read or written" in said
+    assert "Traceback" not in said
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_message_and_the_retry_works(
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    words = ["audit", str(images), "--fix_list", str(tmp_path / "fixes.csv")]
+    with monkeypatch.context() as patch:
+        patch.setattr("imgclf_lib.storage.os.fsync", full)
+        assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"{str(tmp_path / 'fixes.csv')!r} cannot be read or written (No space left" in said
+    assert "Free some disk space" in said
+    assert list(tmp_path.iterdir()) == [], "no empty list that a retry would spare"
+    assert main(words) == 0
+    assert (tmp_path / "fixes.csv").stat().st_size
 
 
 def test_interrupt_exits_130_and_resume_goes_on(images: Path, tmp_path: Path) -> None:

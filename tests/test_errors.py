@@ -1,8 +1,11 @@
 """The one message form and the exit codes."""
 
+import errno
+import os
+
 import pytest
 
-from imgclf_lib.errors import ImgclfError, InputError, NotebookError, TrainingError
+from imgclf_lib.errors import ImgclfError, InputError, NotebookError, TrainingError, explain
 
 
 def test_message_has_its_parts_in_order():
@@ -29,3 +32,31 @@ def test_every_received_value_is_shown(received):
 def test_exit_codes(kind, code):
     assert kind("what").exit_code == code
     assert issubclass(kind, ImgclfError)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "disk space"),
+        (errno.EROFS, "can be written"),
+        (errno.EACCES, "permission"),
+        (errno.ENAMETOOLONG, "shorter"),
+        (errno.ENOTDIR, "below a folder"),
+        (errno.EIO, "Check the disk"),
+    ],
+)
+def test_what_the_system_refuses_has_place_reason_and_advice(number, words):
+    error = explain(OSError(number, os.strerror(number), "a/b.csv"))
+    assert error.exit_code == 2
+    assert f"'a/b.csv' cannot be read or written ({os.strerror(number)})" in str(error)
+    assert words in str(error)
+    assert "same command again" in str(error)
+
+
+def test_system_errors_may_lack_place_or_number():
+    assert str(explain(OSError(errno.ENOSPC, "long text of HDF5"))).startswith(
+        "A file or stream cannot be read or written (No space left on device)."
+    )
+    assert "(3 GB are needed)" in str(explain(OSError("3 GB are needed")))
+    two = str(explain(OSError(errno.EXDEV, "x", "one", None, "two")))
+    assert two.startswith("'one' and 'two' cannot be read or written")

@@ -1,12 +1,16 @@
 """Where things live."""
 
+import errno
+import os
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 from imgclf_lib import storage
-from imgclf_lib.storage import progress_bar
+from imgclf_lib.storage import atomic, locked, progress_bar, safe_cell, write_table
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -68,3 +72,48 @@ def test_longer_work_shows_a_bar_on_standard_error(capfd):
     assert told.out == ""
     assert "Decoding" in told.err
     assert "2/3" in told.err
+
+
+def fill(path):
+    path.write_text("half")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_names_the_file_that_was_meant(tmp_path):
+    """Linux says of a write to a full disk neither where nor what."""
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"),
+        atomic(tmp_path / "a.json") as beside,
+    ):
+        fill(beside)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_cannot_be_written_keeps_nobody_from_reading(tmp_path, monkeypatch):
+    def refuse(self):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with locked(tmp_path / "free.lock"), pytest.raises(Timeout):
+        FileLock(tmp_path / "free.lock", timeout=0).acquire()
+    with FileLock(tmp_path / "free.lock", timeout=0):
+        pass
+    monkeypatch.setattr(FileLock, "_acquire", refuse)
+    with locked(tmp_path / "read_only.lock"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=cmd|' /C calc'!A1", "'=cmd|' /C calc'!A1"),
+        *((f"{sign}1", f"'{sign}1") for sign in "+-@"),
+        ("red\x1b[31m\ttab\n=2", r"red\x1b[31m\ttab\n=2"),
+        ("\udcff.png", r"\udcff.png"),
+        ("猫 3.45\u202fPM", "猫 3.45\u202fPM"),
+        (-1.5, -1.5),
+    ],
+)
+def test_cells_give_no_orders(text, cell, tmp_path):
+    assert safe_cell(text) == cell
+    write_table(tmp_path / "a.csv", pd.DataFrame({"text": pd.Series([text], dtype=object)}))
+    assert pd.read_csv(tmp_path / "a.csv")["text"][0] == cell

@@ -13,7 +13,6 @@ from imgclf_lib.audit.report import (
     audit,
     audit_json,
     audit_lines,
-    printable,
     suggest_fixes,
     twin_pictures,
 )
@@ -26,7 +25,6 @@ __all__ = [
     "audit_json",
     "audit_lines",
     "count_findings",
-    "printable",
     "suggest_fixes",
     "twin_pictures",
 ]

@@ -14,6 +14,7 @@ from imgclf_lib.audit.findings import SEVERITIES, count_findings, make_findings,
 from imgclf_lib.audit.labels import label_findings
 from imgclf_lib.audit.leakage import Leaks, measure_leaks
 from imgclf_lib.data import FIX_COLUMNS, inspect_data, load_data, read_fixes
+from imgclf_lib.errors import printable
 from imgclf_lib.experiment import Experiment
 
 WIDTH = 100  # characters of a line of prose
@@ -243,21 +244,6 @@ def audit_json(audit: Audit) -> dict[str, Any]:
     if audit.leakage is not None:
         content["leakage"] = audit.leakage.metrics
     return content
-
-
-def printable(text: str) -> str:
-    """Text that does nothing to a terminal.
-
-    Args:
-        text: Anything; names of files and classes are not to be trusted.
-
-    Returns:
-        The text with control characters, marks that turn the direction of writing, and all
-        other invisible characters written as escapes such as ``\\x1b``.
-    """
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 def _short(text: str) -> str:

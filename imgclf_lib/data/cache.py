@@ -27,7 +27,7 @@ from imgclf_lib.data.splits import check_classes, make_splits
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment, input_size
 from imgclf_lib.files import collect_warnings, open_image
-from imgclf_lib.storage import TEMPORARY, building, cache_folder, digest, need_room
+from imgclf_lib.storage import TEMPORARY, building, cache_folder, digest, locked, need_room
 
 MARK = "data.json"  # a folder that holds it is complete, and ours
 PIECE = 16_000_000  # bytes copied at a time
@@ -101,7 +101,8 @@ def write_facts(folder: Path, **facts: Any) -> None:
 def read_facts(folder: Path) -> dict[str, Any]:
     """What ``write_facts`` wrote; also notes that the folder is in use today."""
     mark = folder / MARK
-    mark.touch()
+    with suppress(OSError):  # a disk that cannot be written is read all the same
+        mark.touch()
     return json.loads(mark.read_text(encoding="utf-8"))
 
 
@@ -318,7 +319,7 @@ def prepare(experiment: Experiment) -> Prepared:
     fixes = read_fixes(experiment.fixes).to_csv() if experiment.fixes else ""
     base = files_folder(source, experiment)
     folder = base / f"splits-{digest(source.labels_key, fixes, *settings)}"
-    with FileLock(f"{base}.lock"):
+    with locked(Path(f"{base}.lock")):
         if not (folder / MARK).is_file():
             decode_source(source, experiment, base)
             _build_splits(_inspection(source, experiment, base), experiment, base, folder)
@@ -341,7 +342,7 @@ def inspect_data(experiment: Experiment) -> InspectedData:
     """
     source = open_source(experiment)
     base = files_folder(source, experiment)
-    with FileLock(f"{base}.lock"):
+    with locked(Path(f"{base}.lock")):
         decode_source(source, experiment, base)
         if source.listing is None:
             measure_known(base)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from imgclf_lib.errors import InputError
 from imgclf_lib.files import CONTENT_PROBLEMS, image_suffixes
-from imgclf_lib.storage import digest, stamp_of
+from imgclf_lib.storage import atomic, digest, safe_cell, stamp_of
 
 SPLITS = ("train", "val", "test")
 SPLIT_WORDS = {
@@ -427,15 +427,19 @@ def write_fixes(suggestions: pd.DataFrame, path: Path, folder: Path) -> None:
             f"The fix list {str(path)!r} would lie inside the folder of images",
             do="Choose a place outside: the folder stays as it is",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    table = suggestions[list(FIX_COLUMNS)].copy()
+    for name in ("path", "label", "group"):  # read again, so the apostrophe must be told apart
+        table[name] = table[name].str.replace(r"^(?=['=+@-])", "'", regex=True)
+    for name in ("problem", "detail"):
+        table[name] = table[name].map(safe_cell)
+    with atomic(path) as beside:
         # With a mark at its beginning, so that spreadsheets read every script right.
-        suggestions[list(FIX_COLUMNS)].to_csv(path, index=False, mode="x", encoding="utf-8-sig")
-    except FileExistsError:
-        raise InputError(
-            f"{str(path)!r} is there already, and may hold your own decisions",
-            do="Choose another name, or move it away",
-        ) from None
+        table.to_csv(beside, index=False, encoding="utf-8-sig")
+        if path.exists():  # asked at the last moment
+            raise InputError(
+                f"{str(path)!r} is there already, and may hold your own decisions",
+                do="Choose another name, or move it away",
+            )
 
 
 def read_fixes(path: str | Path) -> pd.DataFrame:
@@ -471,6 +475,8 @@ def read_fixes(path: str | Path) -> pd.DataFrame:
             received=list(table.columns),
         )
     table = table.reindex(columns=["path", "action", "label", "group"], fill_value="")
+    for name in ("path", "label", "group"):
+        table[name] = table[name].str.replace(r"^'(?=['=+@-])", "", regex=True)
     table["action"] = table["action"].str.strip().str.lower().replace("", "keep")
     for name in ("label", "group"):
         table[name] = table[name].str.strip()

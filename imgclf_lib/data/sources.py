@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from imgclf_lib.data.listing import (
     LIST_SUFFIXES,
@@ -22,7 +21,7 @@ from imgclf_lib.data.listing import (
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.files import is_archive, unpack
-from imgclf_lib.storage import cache_folder, data_folder, digest, fetch, file_digest
+from imgclf_lib.storage import cache_folder, data_folder, digest, fetch, file_digest, locked
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -319,7 +318,7 @@ def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
     folder = cache_folder() / f"unpacked-{name}-{key}"
     refused = folder.with_suffix(".refused.csv")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with locked(Path(f"{folder}.lock")):
         if not (folder.is_dir() and refused.is_file()):
             unpack(place, folder).to_csv(refused, index=False)
     listing = list_folder(folder, class_folders)

@@ -1,12 +1,12 @@
 """Training: compile, fit, checkpoint, resume; everything lands in a run folder."""
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from filelock import FileLock
 
 from imgclf_lib.backend import backend_name, load_keras
 from imgclf_lib.data import ImageData, Split, load_data, with_whole_paths
@@ -20,7 +20,7 @@ from imgclf_lib.network import (
     predict_probabilities,
     weights_key,
 )
-from imgclf_lib.storage import atomic, write_json
+from imgclf_lib.storage import atomic, locked, write_json
 from imgclf_lib.training.loop import Job, fit_phase
 from imgclf_lib.training.runs import Run, environment, load_model, run_folder
 from imgclf_lib.training.transfer import CHECKPOINTS, is_head, resumed_history, train_backbone
@@ -67,7 +67,7 @@ def train(
     run = Run(Path(out) if out is not None else run_folder(experiment, data))
     _refuse_strangers(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(run.folder / ".lock"):
+    with locked(run.folder / ".lock"):
         _check_folder(run, experiment, data)
         if not run.completed:
             _train(run, experiment, data, resume, progress, callbacks)
@@ -120,8 +120,9 @@ def _train(
     callbacks: Iterable[Any],
 ) -> None:
     last = run.folder / "last.keras"
-    for left in run.folder.glob(".*.keras"):  # by a process that was killed while saving
-        left.unlink()
+    for left in run.folder.glob(".*-*.*"):  # by a process that was killed while writing
+        if re.fullmatch(r"\..+-\d+\.(keras|json|csv)", left.name):
+            left.unlink()
     history = run.history if resume and last.is_file() else pd.DataFrame()
     if history.empty:
         for name in ("history.csv", "metrics.json", "model.keras", *CHECKPOINTS):
@@ -131,7 +132,7 @@ def _train(
         checkpoint = None
     else:
         checkpoint = load_model(last, experiment.backend)
-        history = resumed_history(checkpoint, experiment, data, history)
+        history = resumed_history(last, checkpoint, experiment, data, history)
     job = Job(run, experiment, data, progress, tuple(callbacks))
     if checkpoint is None or is_head(checkpoint):
         statistics = None if experiment.backbone else pixel_statistics(data.train.images)

@@ -13,13 +13,14 @@ only the rows that are needed are computed; another limit adds to them.
 import dataclasses
 import math
 import os
+import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from imgclf_lib.backend import compute_dtype, load_keras
 from imgclf_lib.data import ImageData, Split
@@ -32,7 +33,14 @@ from imgclf_lib.network import (
     predict_probabilities,
     weights_digest,
 )
-from imgclf_lib.storage import atomic, cache_folder, digest, progress_bar, write_json
+from imgclf_lib.storage import (
+    atomic,
+    cache_folder,
+    digest,
+    locked,
+    progress_bar,
+    write_json,
+)
 from imgclf_lib.training.loop import Job, Recorder, fit_phase
 from imgclf_lib.training.runs import Run, load_model
 
@@ -54,9 +62,26 @@ def is_head(model: "keras.Model") -> bool:
 
 
 def resumed_history(
-    checkpoint: "keras.Model", experiment: Experiment, data: ImageData, history: pd.DataFrame
+    path: Path,
+    checkpoint: "keras.Model",
+    experiment: Experiment,
+    data: ImageData,
+    history: pd.DataFrame,
 ) -> pd.DataFrame:
-    """The rows of a history that a checkpoint has really reached."""
+    """The rows of a history that the checkpoint in a file has really reached."""
+    with zipfile.ZipFile(path) as file:
+        mark = re.fullmatch(rb"epochs (\d{1,9})", file.comment)
+    if mark:
+        if len(history) < int(mark[1]):
+            raise InputError(
+                f"{str(path.with_name('history.csv'))!r} has fewer epochs than"
+                f" {path.name} beside it: {len(history)} and {int(mark[1])}",
+                do="Restore it from a copy, or train anew, without --resume",
+            )
+        return history.head(int(mark[1]))
+    # By a version that left no mark. A counter that leaves steps out tells nothing.
+    if hasattr(checkpoint.optimizer, "inner_optimizer"):
+        return history
     before = 0
     if experiment.backbone and not is_head(checkpoint):
         before = int((history["phase"] == "head").sum())
@@ -173,7 +198,7 @@ def cached_features(
     }
     folder = cache_folder() / f"features-{data.name}-{digest(repr(facts), end=b'')}"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with locked(Path(f"{folder}.lock")):
         if not (folder / "features.json").is_file():
             write_json(folder / "features.json", facts)
         found = {}

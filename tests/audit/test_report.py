@@ -15,13 +15,12 @@ from imgclf_lib.audit import (
     audit,
     audit_json,
     audit_lines,
-    printable,
     suggest_fixes,
     twin_pictures,
 )
 from imgclf_lib.audit.findings import make_findings, sort_findings
 from imgclf_lib.data import write_fixes
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, printable
 from imgclf_lib.experiment import Experiment
 
 WILD = "cat/\x1b[31mred\n\u202egpj.猫"

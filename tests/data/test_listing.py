@@ -395,6 +395,19 @@ def test_what_is_written_is_read(suggestions, tmp_path):
     assert found.equals(suggestions[["path", "action", "label", "group"]].astype("str"))
 
 
+def test_a_fix_list_holds_no_formulas_and_names_the_same_files(suggestions, tmp_path):
+    paths = ["=cmd|' /C calc'!A1.png", "-x.png", "'=y.png", "'z'.png", "@cat/+1.png"]
+    hostile = suggestions.iloc[[0] * len(paths)].assign(path=paths, label="=cat", detail="=1\x1b")
+    write_fixes(hostile, tmp_path / "fixes.csv", tmp_path / "photos")
+    written = pd.read_csv(tmp_path / "fixes.csv", dtype="str", keep_default_na=False)
+    for name in FIX_COLUMNS:
+        assert not written[name].str.match(r"[=+@-]").any()
+    assert written["detail"][0] == r"'=1\x1b"
+    found = read_fixes(tmp_path / "fixes.csv")
+    assert found["path"].tolist() == paths
+    assert set(found["label"]) == {"=cat"}
+
+
 def test_the_folder_and_earlier_lists_are_safe(suggestions, tmp_path):
     (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match="inside the folder"):

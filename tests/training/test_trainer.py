@@ -282,6 +282,49 @@ def test_resuming_counts_epochs_in_half_precision(tiny, tmp_path):
     assert run.metrics["images_per_second"] > 0
 
 
+def test_a_half_precision_run_is_resumed_without_a_trace(tiny, tmp_path):
+    """Its first steps overflow and are left out; the epochs are still those of the history."""
+    half = tiny.replace(precision="float16", scaling="none", batch_size=64)
+    whole = train(half, out=tmp_path / "whole", progress="none")
+    counts = []
+
+    class Count(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            counts.append((epoch, int(self.model.optimizer.iterations), self.params["steps"]))
+
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(half, out=run, progress="none", callbacks=[Count(), stop_at(2, 0)])
+    epoch, iterations, steps = counts[-1]
+    assert round(iterations / steps) < epoch, "no epoch was left out: this test tests nothing"
+    # A crash may come between a row of the history and its checkpoint.
+    history = Run(run).history
+    pd.concat([history, history.tail(1).assign(epoch=3)]).to_csv(run / "history.csv", index=False)
+    assert_same_run(whole, train(half, out=run, resume=True, progress="none"))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_checkpoint_without_its_mark_is_resumed(precision, linear, tmp_path):
+    """Earlier versions wrote none."""
+    longer = linear.replace(epochs=3, precision=precision)
+    whole = train(longer, out=tmp_path / "whole", progress="none")
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(longer, out=run, progress="none", callbacks=[stop_at(2, 0)])
+    with zipfile.ZipFile(run / "last.keras", "a") as file:
+        assert file.comment == b"epochs 2"
+        file.comment = b""
+    assert_same_run(whole, train(longer, out=run, resume=True, progress="none"))
+
+
+def test_a_history_that_lost_rows_is_told(linear, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(linear.replace(epochs=3), out=tmp_path, progress="none", callbacks=[stop_at(2, 0)])
+    Run(tmp_path).history.head(1).to_csv(tmp_path / "history.csv", index=False)
+    with pytest.raises(InputError, match=r"history.csv.*fewer epochs.*: 1 and 2.*without --resume"):
+        train(linear.replace(epochs=3), out=tmp_path, progress="none", resume=True)
+
+
 def test_early_stopping(linear, tmp_path):
     still = linear.replace(learning_rate=1e-7, epochs=8, early_stopping=2)
     run = train(still, out=tmp_path / "run", progress="none")
