@@ -35,6 +35,7 @@ _ON_REJECTED = {  # severity, what to do
         "warning",
         "Let it be if it does not belong to the data, or move it into the folder of a split.",
     ),
+    "not listed": ("remark", "Add a row for it if it belongs to the data."),
     "unknown extension": ("remark", ""),
     "excluded": ("remark", NOTHING),
     "link": ("warning", "Remove the link, or let it point elsewhere."),
@@ -153,6 +154,10 @@ FINDINGS = {
     ),
     "animation": Kind(
         "remark", "The file holds several pictures; the first of them is used.", NOTHING
+    ),
+    "column not used": Kind("remark", "A column of the list says nothing that is used.", NOTHING),
+    "list not used": Kind(
+        "warning", "A list in the folder is not used.", "Give the list itself with --data."
     ),
     "note": Kind("remark", "The image is used, with a remark.", NOTHING),
 }
