@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.files import CONTENT_PROBLEMS, image_suffixes
+from imgclf_lib.files import ARCHIVE_SUFFIXES, CONTENT_PROBLEMS, image_suffixes
 from imgclf_lib.storage import digest, stamp_of
 
 SPLITS = ("train", "val", "test")
@@ -42,11 +42,13 @@ PROBLEMS = {
     "link": "A link to a folder leads in a circle.",
     "bad name": "The name of the file is not valid text. Rename it.",
     "unsafe": "A member of an archive that was not unpacked, because that could do harm.",
+    "archive": "An archive inside the data is not opened. Unpack it first.",
     "not listed": "The list does not name this file.",
     "missing": "The list names a file that is not there.",
     "repeated": "The list names this file a second time.",
     "excluded": "The fix list leaves this file out.",
 }
+PACKED = (*ARCHIVE_SUFFIXES, ".7z", ".rar")
 PIECE = 1 << 20  # characters of a first line
 ACTIONS = ("keep", "exclude", "relabel")
 FIX_COLUMNS = ("path", "action", "label", "group", "problem", "detail")
@@ -117,6 +119,10 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         problem or ("" if label else why if image else "unknown extension")
         for problem, label, image, why in zip(files.problem, labels, named, lost, strict=True)
     ]
+    key = digest(*map("\0".join, (files.path, problems, files.stamp)))
+    for row, path in enumerate(files.path):
+        if problems[row] == "unknown extension" and path.lower().endswith(PACKED):
+            problems[row] = "archive"
     columns = {
         "path": files.path,
         "label": labels,
@@ -126,7 +132,6 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         "detail": files.detail,
     }
     table = pd.DataFrame({name: pd.array(each, dtype="str") for name, each in columns.items()})
-    key = digest(*map("\0".join, (files.path, problems, files.stamp)))
     return Listing(folder, table, key, (("unclear layout", doubt),) if doubt else ())
 
 
@@ -286,9 +291,17 @@ def check_listing(name: str, listing: Listing) -> None:
     for kind, detail in listing.remarks:
         if kind == "unclear layout":
             raise InputError(f"{name!r} can be read in two ways: {detail}")
-    bad = listing.table[listing.table["problem"] != "not listed"]
-    if listing.list_name and (bad["problem"] != "").all():
-        first = next(bad.itertuples(), None)
+    table = listing.table
+    if (table["problem"] == "").any():
+        return
+    packed = table.loc[table["problem"] == "archive", "path"]
+    if len(packed):
+        raise InputError(
+            f"{name!r} holds no images, but archives that stay closed: {', '.join(packed.head(5))}",
+            do="Unpack them into one folder, and give --data that folder",
+        )
+    if listing.list_name:
+        first = next(table[table["problem"] != "not listed"].itertuples(), None)
         raise InputError(
             f"Not one file that the list {listing.list_name!r} names can be used",
             allowed="paths from the folder of the list, or names of files in one folder beside it",

@@ -321,10 +321,13 @@ def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
             unpack(place, folder).to_csv(refused, index=False)
     listing = _or_list(list_folder(folder, class_folders))
     rows = pd.read_csv(refused, dtype="str", keep_default_na=False)
+    guessed = rows["problem"] == "names guessed"
+    remarks = (*listing.remarks, *(("names guessed", each) for each in rows.loc[guessed, "detail"]))
+    rows = rows[~guessed]
     table = pd.concat([listing.table, rows.assign(label="", split="", group="")])
     table = table[listing.table.columns]
     order = np.argsort(table["path"].to_numpy(), kind="stable")
-    return listing._replace(table=table.iloc[order].reset_index(drop=True))
+    return listing._replace(table=table.iloc[order].reset_index(drop=True), remarks=remarks)
 
 
 def _or_list(listing: Listing) -> Listing:

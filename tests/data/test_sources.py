@@ -390,3 +390,25 @@ def test_class_folders_beside_a_list_stay_classes(tmp_path):
 def test_data_that_was_moved(tmp_path):
     with pytest.raises(InputError, match=r"moved after a training.*--data"):
         open_source(Experiment(data=str(tmp_path / "gone")))
+
+
+def test_archives_inside_the_data_are_named(tmp_path, own_cache):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("train.zip", "test1.ZIP", "sample.csv"):
+            archive.writestr(name, b"id,label\n1,0\n")
+    listing = open_source(Experiment(data=str(tmp_path / "all.zip"))).listing
+    problems = dict(zip(listing.table["path"], listing.table["problem"], strict=True))
+    assert problems["train.zip"] == problems["test1.ZIP"] == "archive"
+    with pytest.raises(InputError, match=r"stay closed: test1.ZIP, train.zip. Unpack them"):
+        load_data(Experiment(data=str(tmp_path / "all.zip")))
+
+
+def test_guessed_names_of_an_archive_are_remarked(tmp_path, own_cache):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("AA/1.png", "BB/1.png"):
+            archive.writestr(name, b"x")
+    raw = (tmp_path / "a.zip").read_bytes().replace(b"AA/", "猫/".encode("cp932"))
+    (tmp_path / "a.zip").write_bytes(raw)
+    listing = open_source(Experiment(data=str(tmp_path / "a.zip"))).listing
+    assert listing.table["path"].tolist() == ["BB/1.png", "猫/1.png"]
+    assert [kind for kind, _ in listing.remarks] == ["names guessed"]
