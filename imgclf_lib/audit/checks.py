@@ -179,7 +179,8 @@ def _up_to(path: str, label: str) -> str:
 def _counts(table: pd.DataFrame, used: pd.DataFrame, places: dict[str, str]) -> list[Row]:
     rows = []
     every = used["label"].value_counts()
-    for label in sorted(set(table["label"]) - set(every.index) - {""}):
+    seen = table[table["problem"] != "hidden"]  # a folder of hidden files is no class
+    for label in sorted(set(seen["label"]) - set(every.index) - {""}):
         found = (table["label"] == label).sum()
         detail = f"{_counted(found, 'file')}, none of them usable"
         rows.append(("empty class", places[label], detail))

@@ -35,6 +35,8 @@ _ON_REJECTED = {  # severity, what to do
         "warning",
         "Let it be if it does not belong to the data, or move it into the folder of a split.",
     ),
+    "archive": ("warning", ""),
+    "not listed": ("remark", "Add a row for it if it belongs to the data."),
     "unknown extension": ("remark", ""),
     "excluded": ("remark", NOTHING),
     "link": ("warning", "Remove the link, or let it point elsewhere."),
@@ -153,6 +155,15 @@ FINDINGS = {
     ),
     "animation": Kind(
         "remark", "The file holds several pictures; the first of them is used.", NOTHING
+    ),
+    "column not used": Kind("remark", "A column of the list says nothing that is used.", NOTHING),
+    "names guessed": Kind(
+        "warning",
+        "The archive does not say how its names are written: names of classes may be wrong.",
+        "If they are, unpack it yourself and give the folder.",
+    ),
+    "list not used": Kind(
+        "warning", "A list in the folder is not used.", "Give the list itself with --data."
     ),
     "note": Kind("remark", "The image is used, with a remark.", NOTHING),
 }

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.data.duplicates import similar_pairs
-from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, check_layout, read_fixes
+from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, check_listing, read_fixes
 from imgclf_lib.data.sources import Source, known_table, load_known, open_source
 from imgclf_lib.data.splits import check_classes, make_splits
 from imgclf_lib.errors import InputError
@@ -309,7 +309,7 @@ def prepare(experiment: Experiment) -> Prepared:
     """Find the decoded images of an experiment, or decode them now."""
     source = open_source(experiment)
     if source.listing is not None:
-        check_layout(source.listing)
+        check_listing(source.name, source.listing)
     if not (source.listing is None or experiment.fixes):
         check_classes(source.table[source.table["problem"] == ""])  # before anything is written
     names = ("validation_fraction", "test_fraction", "split_seed")

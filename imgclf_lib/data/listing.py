@@ -9,12 +9,12 @@ import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from imgclf_lib.errors import InputError
-from imgclf_lib.files import CONTENT_PROBLEMS, image_suffixes
+from imgclf_lib.files import ARCHIVE_SUFFIXES, CONTENT_PROBLEMS, image_suffixes
 from imgclf_lib.storage import atomic, digest, safe_cell, stamp_of
 
 SPLITS = ("train", "val", "test")
@@ -42,17 +42,14 @@ PROBLEMS = {
     "link": "A link to a folder leads in a circle.",
     "bad name": "The name of the file is not valid text. Rename it.",
     "unsafe": "A member of an archive that was not unpacked, because that could do harm.",
+    "archive": "An archive inside the data is not opened. Unpack it first.",
+    "not listed": "The list does not name this file.",
     "missing": "The list names a file that is not there.",
     "repeated": "The list names this file a second time.",
     "excluded": "The fix list leaves this file out.",
 }
-LIST_SUFFIXES = (".csv", ".parquet")
-NAMES = {  # what the columns of a list may be called, in lower case
-    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
-    "label": ("label", "class", "category", "class_name"),
-    "split": ("split", "subset", "fold"),
-    "group": ("group",),
-}
+PACKED = (*ARCHIVE_SUFFIXES, ".7z", ".rar")
+PIECE = 1 << 20  # characters of a first line
 ACTIONS = ("keep", "exclude", "relabel")
 FIX_COLUMNS = ("path", "action", "label", "group", "problem", "detail")
 
@@ -66,12 +63,14 @@ class Listing(NamedTuple):
             ``group``, ``problem`` and ``detail``.
         key: A text that changes with the name, size or times of any file.
         remarks: What is to be said about the whole: kind of finding, and detail.
+        list_name: The file that names the others; empty if folders name the classes.
     """
 
     root: Path
     table: pd.DataFrame
     key: str
     remarks: tuple[tuple[str, str], ...] = ()
+    list_name: str = ""
 
 
 class _Files:
@@ -127,6 +126,10 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         problem or ("" if label else why if image else "unknown extension")
         for problem, label, image, why in zip(files.problem, labels, named, lost, strict=True)
     ]
+    key = digest(*map("\0".join, (files.path, problems, files.stamp)))
+    for row, path in enumerate(files.path):
+        if problems[row] == "unknown extension" and path.lower().endswith(PACKED):
+            problems[row] = "archive"
     columns = {
         "path": files.path,
         "label": labels,
@@ -136,7 +139,6 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         "detail": files.detail,
     }
     table = pd.DataFrame({name: pd.array(each, dtype="str") for name, each in columns.items()})
-    key = digest(*map("\0".join, (files.path, problems, files.stamp)))
     return Listing(folder, table, key, (("unclear layout", doubt),) if doubt else ())
 
 
@@ -288,12 +290,31 @@ def _meaning(parent: str, layout: dict[str, str], class_folders: str) -> tuple[s
     return "", "", "not in a split" if any(layout.values()) else "no class"
 
 
-def check_layout(listing: Listing) -> None:
-    """Refuse files whose classes would be guessed, and say the other remarks."""
+def check_listing(name: str, listing: Listing) -> None:
+    """Refuse files whose classes would be guessed, and lists of nothing; say other remarks."""
+    for kind, detail in listing.remarks:
+        if kind != "unclear layout":
+            print(f"{name}: {detail}.", file=sys.stderr)
     for kind, detail in listing.remarks:
         if kind == "unclear layout":
-            raise InputError(f"{str(listing.root)!r} can be read in two ways: {detail}")
-        print(f"{listing.root.name}: {detail}.", file=sys.stderr)
+            raise InputError(f"{name!r} can be read in two ways: {detail}")
+    table = listing.table
+    if (table["problem"] == "").any():
+        return
+    packed = table.loc[table["problem"] == "archive", "path"]
+    if len(packed):
+        raise InputError(
+            f"{name!r} holds no images, but archives that stay closed: {', '.join(packed.head(5))}",
+            do="Unpack them into one folder, and give --data that folder",
+        )
+    if listing.list_name:
+        first = next(table[table["problem"] != "not listed"].itertuples(), None)
+        raise InputError(
+            f"Not one file that the list {listing.list_name!r} names can be used",
+            allowed="paths from the folder of the list, or names of files in one folder beside it",
+            received=f"{first.path}: {first.problem}, {first.detail}" if first else "no rows",
+            do="imgclf audit tells the reason of every row",
+        )
 
 
 def assign_groups(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
@@ -330,84 +351,12 @@ def assign_groups(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
     return table.assign(group=pd.array(groups, dtype="str"))
 
 
-def is_list(path: Path) -> bool:
-    """Whether a file names paths and labels."""
-    if path.suffix.lower() not in LIST_SUFFIXES:
-        return False
-    try:
-        _read_table(path)
-    except InputError:
-        return False
-    return True
-
-
-def list_table(path: Path, inside: Path | None = None) -> Listing:
-    """List the files that a CSV or Parquet file names."""
-    given = _read_table(path)
-    root = path.parent
-    rows, stamps = [], []
-    seen: set[str] = set()
-    for row in given.sort_values("path", kind="stable").itertuples(index=False):
-        name, detail, stamp = str(row.path), "", ""
-        place = root / name
-        problem = "" if row.label else "no class"
-        if name in seen:
-            problem, detail = "repeated", f"here with the label {row.label!r}"
-        elif inside is not None and not place.resolve().is_relative_to(inside.resolve()):
-            problem, detail = "unsafe", "the path leaves the archive"
-        else:
-            try:
-                state = place.stat()
-                stamp = stamp_of(state)
-                problem = problem or ("" if stat.S_ISREG(state.st_mode) else "special file")
-            except (OSError, ValueError) as error:
-                problem, detail = "missing", getattr(error, "strerror", "") or str(error)
-        seen.add(name)
-        rows.append((name, row.label, row.split, row.group, problem, detail))
-        stamps += [name, problem, stamp]
-    columns = ["path", "label", "split", "group", "problem", "detail"]
-    return Listing(root, pd.DataFrame(rows, columns=columns, dtype="str"), digest(*stamps))
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except Exception as error:  # pandas and pyarrow raise many kinds for damaged files
-        raise InputError(
-            f"The list {str(path)!r} cannot be read ({type(error).__name__}: {error})",
-            allowed="a CSV in UTF-8 with commas, or a Parquet file",
-        ) from error
-    names = {str(name).strip().lower(): name for name in table.columns}
-    if "action" in names:
-        raise InputError(
-            f"{str(path)!r} is a fix list, not a data set",
-            do=f"Name the folder with --data and this file with --fixes {path}",
-        )
-    chosen: dict[str, Any] = {}
-    for column, choices in NAMES.items():
-        name = next((names[choice] for choice in choices if choice in names), None)
-        if name is None and column in ("path", "label"):
-            raise InputError(
-                f"The list {str(path)!r} has no column {column!r}",
-                allowed=", ".join(choices),
-                received=list(map(str, table.columns)),
-            )
-        values = table[name] if name is not None else pd.Series("", table.index)
-        chosen[column] = values.astype("str").where(values.notna(), "").str.strip()
-    chosen["split"] = chosen["split"].str.lower()
-    splits = {name: split_of(name) for name in sorted(set(chosen["split"]) - {""})}
-    strange = [name for name, (split, rest) in splits.items() if rest]
-    if strange:
-        raise InputError(
-            f"The column of splits in {str(path)!r} has unknown names",
-            allowed=", ".join(SPLIT_WORDS) + ", or empty",
-            received=strange[:5],
-        )
-    chosen["split"] = chosen["split"].map({"": "", **{each: splits[each][0] for each in splits}})
-    return pd.DataFrame(chosen)
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table of texts with commas, semicolons or tabs, as spreadsheets write them."""
+    with path.open(encoding="utf-8-sig") as file:
+        head = file.readline(PIECE)
+    mark = max(",;\t", key=head.count)
+    return pd.read_csv(path, sep=mark, dtype="str", keep_default_na=False, encoding="utf-8-sig")
 
 
 def write_fixes(suggestions: pd.DataFrame, path: Path, folder: Path) -> None:
@@ -456,12 +405,7 @@ def read_fixes(path: str | Path) -> pd.DataFrame:
     """
     place = Path(path).expanduser()
     try:
-        with place.open(encoding="utf-8-sig") as file:
-            head = file.readline()
-        mark = max(",;\t", key=head.count)
-        table = pd.read_csv(
-            place, sep=mark, dtype="str", keep_default_na=False, encoding="utf-8-sig"
-        )
+        table = read_csv(place)
     except (OSError, ValueError) as error:
         raise InputError(
             f"The fix list {str(path)!r} cannot be read ({type(error).__name__}: {error})",

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.data.listing import (
-    LIST_SUFFIXES,
-    Listing,
-    assign_groups,
-    is_list,
-    list_folder,
-    list_table,
-)
+from imgclf_lib.data.listing import Listing, assign_groups, list_folder, split_of
+from imgclf_lib.data.lists import LIST_SUFFIXES, is_list, list_table
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.files import is_archive, unpack
@@ -247,8 +242,9 @@ class Source(NamedTuple):
         if self.listing is None:
             return ""
         parts: list[str | bytes] = []
+        table = self.table[self.table["problem"] != "not listed"]
         for name in ("label", "split", "group"):
-            codes, values = pd.factorize(self.table[name])
+            codes, values = pd.factorize(table[name])
             parts += [codes.tobytes(), *values]
         return digest(*parts)
 
@@ -272,14 +268,15 @@ def open_source(experiment: Experiment) -> Source:
     if not there:
         raise InputError(
             f"There is no data set, folder or file named {experiment.data!r}",
-            allowed="a folder of images, a CSV or Parquet list, a zip or tar archive, or one of "
-            + ", ".join(KNOWN),
-            do="Check the spelling and the current folder",
+            allowed="a folder of images, a list (CSV, JSON Lines, Parquet), a zip or tar archive,"
+            f" or one of {', '.join(KNOWN)}",
+            do="Check the spelling and the current folder. If it was moved after a training, give"
+            " its new place with --data",
         )
     place = place.resolve()
     name = place.name or "data"
     if place.is_dir():
-        listing = list_folder(place, experiment.class_folders)
+        listing = _or_list(list_folder(place, experiment.class_folders))
     elif place.suffix.lower() in LIST_SUFFIXES:
         name, listing = place.stem, list_table(place)
     elif is_archive(place):
@@ -288,7 +285,7 @@ def open_source(experiment: Experiment) -> Source:
     else:
         raise InputError(
             f"{str(place)!r} is a file that holds no data set",
-            allowed="a folder of images, a CSV or Parquet list, or a zip or tar archive",
+            allowed="a folder of images, a list (CSV, JSON Lines, Parquet), a zip or tar archive",
         )
     listing = listing._replace(table=assign_groups(listing.table, experiment.group))
     return Source(name, str(place), listing)
@@ -321,16 +318,54 @@ def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
     with locked(Path(f"{folder}.lock")):
         if not (folder.is_dir() and refused.is_file()):
             unpack(place, folder).to_csv(refused, index=False)
-    listing = list_folder(folder, class_folders)
-    lists = [folder / path for path in listing.table["path"] if is_list(folder / path)]
-    classes = listing.table.loc[listing.table["problem"] == "", "label"].nunique()
-    if len(lists) == 1 and classes < 2:  # the folders name no classes: the list does
-        listing = list_table(lists[0], inside=folder)
+    listing = _or_list(list_folder(folder, class_folders))
     rows = pd.read_csv(refused, dtype="str", keep_default_na=False)
+    guessed = rows["problem"] == "names guessed"
+    remarks = (*listing.remarks, *(("names guessed", each) for each in rows.loc[guessed, "detail"]))
+    rows = rows[~guessed]
     table = pd.concat([listing.table, rows.assign(label="", split="", group="")])
     table = table[listing.table.columns]
     order = np.argsort(table["path"].to_numpy(), kind="stable")
-    return Listing(listing.root, table.iloc[order].reset_index(drop=True), listing.key)
+    return listing._replace(table=table.iloc[order].reset_index(drop=True), remarks=remarks)
+
+
+def _or_list(listing: Listing) -> Listing:
+    """What a list inside a folder says, where its folders name no classes."""
+    folder, table = listing.root, listing.table
+    unclear = any(kind == "unclear layout" for kind, _ in listing.remarks)
+    if table.loc[table["problem"] == "", "label"].nunique() > 1 and not unclear:
+        return listing
+    lists = [path for path in table["path"] if is_list(folder / path)]
+    splits = {path: split_of(Path(path).stem)[0] for path in lists}
+    chosen = lists
+    if len(lists) > 1:  # train.csv and test.csv
+        chosen = [path for path in lists if splits[path]] if "train" in splits.values() else []
+    found = [list_table(folder / path, inside=folder) for path in chosen]
+    if len({each.root for each in found}) != 1 or all(
+        (each.table["problem"] != "").all() for each in found
+    ):
+        if not lists:
+            return listing
+        said = f"{', '.join(lists[:5])} may name the classes: give --data the list that does"
+        return listing._replace(remarks=(*listing.remarks, ("list not used", said)))
+    parts = [
+        each.table.assign(split=each.table["split"].where(each.table["split"] != "", splits[path]))
+        if len(chosen) > 1
+        else each.table
+        for path, each in zip(chosen, found, strict=True)
+    ]
+    rows = pd.concat(parts)
+    again = rows.duplicated("path") & (rows["problem"] == "")
+    rows["problem"] = rows["problem"].mask(again, "repeated")
+    root = found[0].root
+    paths = [os.path.relpath(folder / path, root).replace(os.sep, "/") for path in table["path"]]
+    others = table.assign(path=paths, label="", split="", problem="not listed")
+    known = [os.path.relpath(root / path, root) for path in rows["path"]]
+    others = others[~others["path"].isin(known) & ~table["path"].isin(chosen)]
+    rows = pd.concat([rows, others]).sort_values("path", kind="stable", ignore_index=True)
+    key = found[0].key if len(found) == 1 else digest(*(each.key for each in found))
+    remarks = tuple(remark for each in found for remark in each.remarks)
+    return Listing(root, rows, key, remarks, ", ".join(chosen))
 
 
 def known_table(known: Arrays) -> pd.DataFrame:

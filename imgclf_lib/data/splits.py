@@ -112,13 +112,14 @@ def check_classes(usable: pd.DataFrame) -> None:
     if not len(counts):
         raise InputError(
             "There is no image that can be used",
-            allowed="images in one folder for each class, such as cat/1.jpg and dog/2.jpg",
+            allowed="images in one folder for each class, such as cat/1.jpg and dog/2.jpg, or a"
+            " list of files and labels",
             do="imgclf audit tells the reason of every file",
         )
     if len(counts) < 2:
         raise InputError(
             "Classification needs at least two classes",
-            allowed="two or more class folders with images",
+            allowed="two or more class folders with images, or labels in a list",
             received=counts.to_dict(),
         )
     trained = set(usable.loc[usable["split"].isin(["", "train"]), "label"])
@@ -126,7 +127,7 @@ def check_classes(usable: pd.DataFrame) -> None:
     if unseen:
         raise InputError(
             f"These classes have no training image: {', '.join(unseen)}",
-            do="Add training images of them, or move their folders away",
+            do="Add training images of them, or leave them out",
         )
 
 

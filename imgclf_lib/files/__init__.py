@@ -8,7 +8,7 @@ here.
 Notebook 08, Your own images, teaches it.
 """
 
-from imgclf_lib.files.archives import is_archive, unpack
+from imgclf_lib.files.archives import ARCHIVE_SUFFIXES, is_archive, unpack
 from imgclf_lib.files.decoding import (
     CONTENT_PROBLEMS,
     FileFacts,
@@ -19,6 +19,7 @@ from imgclf_lib.files.decoding import (
 from imgclf_lib.files.reading import BadImage, collect_warnings, image_suffixes, open_image
 
 __all__ = [
+    "ARCHIVE_SUFFIXES",
     "CONTENT_PROBLEMS",
     "BadImage",
     "FileFacts",

@@ -1,14 +1,12 @@
 """Zip and tar archives from anybody, unpacked so that nothing else on the disk is touched."""
 
 import errno
-import lzma
 import re
 import shutil
 import stat
 import tarfile
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +17,17 @@ import pandas as pd
 from imgclf_lib.errors import InputError
 from imgclf_lib.storage import building, progress_bar
 
-SUFFIXES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+ARCHIVE_SUFFIXES = (
+    ".zip",
+    ".tar",
+    ".tgz",
+    ".tbz",
+    ".tbz2",
+    ".txz",
+    ".tar.gz",
+    ".tar.bz2",
+    ".tar.xz",
+)
 LONGEST_PART, LONGEST_PATH = 255, 1024  # bytes of a file name, and of a path in the archive
 DEEPEST = 32  # folders inside one another
 ADVICE = "Get it again, or unpack it with a program that you trust and give the folder"
@@ -28,9 +36,14 @@ SPECIAL = "it is a pipe, a device or another special file"
 SHORT = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
 PIECE = 1 << 20  # bytes read at a time
 BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
-DAMAGE = (
-    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
-    *(NotImplementedError, RuntimeError, ValueError),
+UTF8 = 0x800  # the flag of a zip member whose name is UTF-8
+WORD = re.compile(r"(?:[^\W\d_]|[^\x00-\x7f])+")
+WESTERN = r"(?!.*[^\x00-\x7f]{3})(?:[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+)"
+CYRILLIC = "[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+"
+GUESSES = (  # encodings of names without that flag, and what their words then look like
+    *(("utf-8", ".+"), ("cp437", WESTERN), ("cp1252", WESTERN)),
+    *(("cp932", "[A-Za-z\u3005-\u30ff\u4e00-\u9fff]+"), ("cp949", "[A-Za-z\uac00-\ud7a3]+")),
+    *(("cp866", CYRILLIC), ("cp1251", CYRILLIC), ("gb18030", "[A-Za-z\u4e00-\u9fff]+")),
 )
 
 
@@ -47,7 +60,7 @@ def is_archive(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         begin = file.read(512)
-    named = path.name.lower().endswith(SUFFIXES)
+    named = path.name.lower().endswith(ARCHIVE_SUFFIXES)
     return named or begin.startswith(BEGINNINGS) or begin[257:262] == b"ustar"
 
 
@@ -79,7 +92,8 @@ def unpack(path: Path, into: Path, limits: Limits = LIMITS) -> pd.DataFrame:
     Returns:
         A row for each member that was not written, in the order of the archive, with the
         columns ``path`` (the name in the archive), ``problem`` (``unsafe``, or ``damaged``) and
-        ``detail`` (why).
+        ``detail`` (why). The row ``"", "names guessed"`` says that names are not marked as
+        UTF-8, and how they were read.
 
     Raises:
         InputError: If the file is no archive, is damaged as a whole, would grow out of all
@@ -88,7 +102,9 @@ def unpack(path: Path, into: Path, limits: Limits = LIMITS) -> pd.DataFrame:
     with building(into) as new:
         writer = _Writer(path, new, limits)
         try:
-            for member in progress_bar(_open_members(path), f"Unpacking {path.name}", unit="file"):
+            for member in progress_bar(
+                _open_members(path, writer.refused), f"Unpacking {path.name}", unit="file"
+            ):
                 writer.write(member)
         except _Hopeless as error:
             raise InputError(f"{path.name!r} cannot be unpacked: {error}", do=ADVICE) from None
@@ -118,34 +134,83 @@ class _Member(NamedTuple):
     stream: bool  # whether what is behind it can only be read by reading through it
 
 
-def _open_members(path: Path) -> Iterator[_Member]:
+def _open_members(path: Path, notes: list[tuple[str, str, str]]) -> Iterator[_Member]:
     """Go through an archive; each member has to be read before the next one is asked for."""
     with path.open("rb") as file:
         begin = file.read(512)
-    zipped = zipfile.is_zipfile(path)
+    try:
+        zipped = zipfile.is_zipfile(path)
+    except Exception as error:
+        _check_disk(error)
+        zipped = False
     if begin.startswith(b"PK") and not zipped:
         raise _Hopeless("its list of files, which is at the end, is missing")
     if begin.startswith(BEGINNINGS[-1]):
         raise _Hopeless("compression with Zstandard is not supported")
     # A tar archive that ends with a zip archive looks like one from behind.
     tarred = begin.startswith(BEGINNINGS[2:]) or begin[257:262] == b"ustar"
-    return _zip_members(path) if zipped and not tarred else _tar_members(path)
+    return _zip_members(path, notes) if zipped and not tarred else _tar_members(path)
 
 
-def _zip_members(path: Path) -> Iterator[_Member]:
+def _check_disk(error: Exception) -> None:
+    """Any error while an archive is read comes from its bytes, except for those of the disk."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        raise error
+
+
+def _zip_names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
+    """The names of all members; and the encoding, if it had to be guessed."""
+    raw = [
+        b"" if info.flag_bits & UTF8 else info.orig_filename.encode("cp437")  # as it was decoded
+        for info in infos  # ``filename`` ends at a NUL
+    ]
+    unmarked = [name for name in raw if not name.isascii()]
+    encoding = _guess(unmarked) if unmarked else ""
+    names = [
+        info.orig_filename if name.isascii() else name.decode(encoding)
+        for info, name in zip(infos, raw, strict=True)
+    ]
+    if not any("/" in name for name in names):  # programs of Windows wrote such for years
+        names = [name.replace("\\", "/") for name in names]
+    return names, encoding
+
+
+def _guess(raw: list[bytes]) -> str:
+    """The first encoding in which all words look like words."""
+    for encoding, word in GUESSES:
+        try:
+            text = " ".join(name.decode(encoding) for name in raw)
+        except UnicodeDecodeError:
+            continue
+        words = [each for each in WORD.findall(text) if not each.isascii()]
+        if all(re.fullmatch(word, each) for each in words):
+            return encoding
+    return "cp437"
+
+
+def _zip_members(path: Path, notes: list[tuple[str, str, str]]) -> Iterator[_Member]:
     try:
         archive = zipfile.ZipFile(path)
-    except DAMAGE as error:
+        infos = archive.infolist()
+        names, encoding = _zip_names(infos)
+    except Exception as error:
+        _check_disk(error)
         raise _Hopeless(f"its list of files is damaged ({error})") from None
+    if encoding not in ("", "utf-8"):
+        example = next(
+            name
+            for info, name in zip(infos, names, strict=True)
+            if not info.flag_bits & UTF8 and not name.isascii()
+        )
+        notes.append(("", "names guessed", f"read as {encoding}, such as {example!r}"))
     with archive:
-        for info in archive.infolist():
+        for info, name in zip(infos, names, strict=True):
             kind = stat.S_IFMT(info.external_attr >> 16)
             refusal = "it is encrypted" if info.flag_bits & 1 else ""
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 refusal = "it is a link" if kind == stat.S_IFLNK else SPECIAL
-            name = info.orig_filename  # ``filename`` ends at a NUL
             opener = partial(archive.open, info)
-            yield _Member(name, info.is_dir(), info.file_size, refusal, opener, False)
+            yield _Member(name, name.endswith("/"), info.file_size, refusal, opener, False)
 
 
 class _Info(tarfile.TarInfo):
@@ -170,9 +235,8 @@ def _tar_members(path: Path) -> Iterator[_Member]:
                     refusal = "it is a link"
                 opener = partial(archive.extractfile, info)
                 yield _Member(info.name, info.isdir(), info.size, refusal, opener, True)
-    except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk, not the archive
+    except Exception as error:
+        _check_disk(error)
         what = f"it is cut off or damaged after {count:,} members" if count else "it is no archive"
         raise _Hopeless(f"{what} ({error})") from None
 
@@ -183,9 +247,8 @@ def _read_pieces(member: _Member) -> Iterator[bytes]:
         with member.open() as source:
             while piece := source.read(PIECE):
                 yield piece
-    except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+    except Exception as error:
+        _check_disk(error)
         if member.stream:
             raise _Hopeless(f"it is cut off or damaged at {member.name!r} ({error})") from None
         raise _Refused("damaged", f"damaged in the archive ({error})") from None

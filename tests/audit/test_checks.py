@@ -217,6 +217,12 @@ def test_one_class_and_none():
     assert found_classes(broken.iloc[:0]) == {("no usable image", ""): "0 files"}
 
 
+def test_folders_of_hidden_files_are_no_classes():
+    hidden = classes({".ipynb_checkpoints": 2, "__MACOSX": 24}, "hidden")
+    files = pd.concat([classes({"cat": 12, "dog": 12}), hidden], ignore_index=True)
+    assert found_classes(files) == {}
+
+
 def test_names_that_people_take_for_one():
     cyrillic, composed, decomposed = "саt", "caf\u00e9", "cafe\u0301"
     names = ["cat", cyrillic, "Sea Lion", "sea_lion", composed, decomposed, "dog", "猫", "犬"]

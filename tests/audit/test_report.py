@@ -19,7 +19,7 @@ from imgclf_lib.audit import (
     twin_pictures,
 )
 from imgclf_lib.audit.findings import make_findings, sort_findings
-from imgclf_lib.data import write_fixes
+from imgclf_lib.data import load_data, write_fixes
 from imgclf_lib.errors import InputError, printable
 from imgclf_lib.experiment import Experiment
 
@@ -202,6 +202,18 @@ def test_folders_that_no_training_could_use(make_images, tmp_path):
     ]
     with pytest.raises(InputError, match="nowhere"):
         audit(Experiment(data=str(tmp_path / "nowhere")))
+
+
+def test_folders_that_can_be_read_in_two_ways(make_images, tmp_path):
+    folder = make_images(tmp_path / "photos", {"blob": 3, "rows": 3})
+    (folder / "blob").rename(folder / "train")
+    (folder / "rows").rename(folder / "test1")
+    first = audit(Experiment(data=str(folder))).findings.iloc[0]
+    assert (first["severity"], first["problem"], first["path"]) == ("error", "unclear layout", "")
+    with pytest.raises(InputError, match=r"two ways.*'train' and 'test1' would be classes"):
+        load_data(Experiment(data=str(folder)))
+    plain = audit(Experiment(data=str(folder), class_folders="plain"))
+    assert "unclear layout" not in set(plain.findings["problem"])
 
 
 def test_a_blurred_image_stands_out(tmp_path):

@@ -326,3 +326,89 @@ def test_what_there_is_not(tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(InputError, match="is a file that holds no data set"):
         open_source(Experiment(data=str(tmp_path / "notes.txt")))
+
+
+def write_pets(folder: Path, **lists: str) -> Path:
+    """Four pictures in no class folders, and lists of them."""
+    (folder / "images").mkdir(parents=True)
+    for number in range(4):
+        (folder / "images" / f"{number}.png").write_bytes(b"x")
+    for name, text in lists.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+def test_a_folder_whose_list_names_the_classes(tmp_path):
+    folder = write_pets(tmp_path / "pets", metadata_csv="file_name,label\n0.png,cat\n1.png,dog\n")
+    listing = open_source(Experiment(data=str(folder))).listing
+    assert listing.list_name == "metadata.csv"
+    assert listing.table[["path", "label", "problem"]].values.tolist() == [
+        ["images/0.png", "cat", ""],
+        ["images/1.png", "dog", ""],
+        ["images/2.png", "", "not listed"],
+        ["images/3.png", "", "not listed"],
+    ]
+    alone = open_source(Experiment(data=str(folder / "metadata.csv")))
+    assert open_source(Experiment(data=str(folder))).labels_key == alone.labels_key
+    assert alone.listing.key == listing.key
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"metadata_jsonl": '{"file_name": "0.png", "label": "cat"}\n'},
+        {"train_csv": "id,label\n0,cat\n", "test_csv": "id,label\n1,dog\n"},
+        {"train_tsv": "id\tlabel\n0\tcat\n", "sample_csv": "id,label\n1,0\n"},
+    ],
+)
+def test_other_lists_in_a_folder(lists, tmp_path):
+    listing = open_source(Experiment(data=str(write_pets(tmp_path / "pets", **lists)))).listing
+    used = listing.table[listing.table["problem"] == ""]
+    assert used["label"].tolist() == ["cat", "dog"][: len(used)]
+    assert used["split"].tolist() == (["train", "test"] if "test_csv" in lists else [""])
+
+
+def test_lists_between_which_a_person_has_to_choose(tmp_path):
+    text = "id,label\n0,cat\n1,dog\n"
+    listing = open_source(
+        Experiment(data=str(write_pets(tmp_path, a_csv=text, b_csv=text)))
+    ).listing
+    assert listing.list_name == ""
+    assert (
+        "list not used",
+        "a.csv, b.csv may name the classes: give --data the list that does",
+    ) in (listing.remarks)
+
+
+def test_class_folders_beside_a_list_stay_classes(tmp_path):
+    folder = write_pets(tmp_path, labels_csv="id,label\n0,cat\n1,dog\n")
+    (folder / "more").mkdir()
+    (folder / "more" / "1.png").write_bytes(b"x")
+    assert set(open_source(Experiment(data=str(folder))).table["label"]) == {"", "images", "more"}
+
+
+def test_data_that_was_moved(tmp_path):
+    with pytest.raises(InputError, match=r"moved after a training.*--data"):
+        open_source(Experiment(data=str(tmp_path / "gone")))
+
+
+def test_archives_inside_the_data_are_named(tmp_path, own_cache):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("train.zip", "test1.ZIP", "sample.csv"):
+            archive.writestr(name, b"id,label\n1,0\n")
+    listing = open_source(Experiment(data=str(tmp_path / "all.zip"))).listing
+    problems = dict(zip(listing.table["path"], listing.table["problem"], strict=True))
+    assert problems["train.zip"] == problems["test1.ZIP"] == "archive"
+    with pytest.raises(InputError, match=r"stay closed: test1.ZIP, train.zip. Unpack them"):
+        load_data(Experiment(data=str(tmp_path / "all.zip")))
+
+
+def test_guessed_names_of_an_archive_are_remarked(tmp_path, own_cache):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("AA/1.png", "BB/1.png"):
+            archive.writestr(name, b"x")
+    raw = (tmp_path / "a.zip").read_bytes().replace(b"AA/", "猫/".encode("cp932"))
+    (tmp_path / "a.zip").write_bytes(raw)
+    listing = open_source(Experiment(data=str(tmp_path / "a.zip"))).listing
+    assert listing.table["path"].tolist() == ["BB/1.png", "猫/1.png"]
+    assert [kind for kind, _ in listing.remarks] == ["names guessed"]

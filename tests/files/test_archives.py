@@ -1,5 +1,7 @@
 """Archives: good ones come out whole, hostile ones touch nothing else, broken ones say why."""
 
+import contextlib
+import errno
 import io
 import os
 import random
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -171,7 +174,6 @@ def test_links_and_devices_are_not_made_and_not_followed(place):
     assert list(outside.iterdir()) == []
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("form", [".zip", ".tar"])
 def test_names_that_collide(place, form):
     names = ["a/1.jpg", "a/1.jpg", "A/1.JPG", "a/caf\u00e9", "a/cafe\u0301", "b", "b/2.jpg", "a"]
@@ -357,3 +359,79 @@ def test_a_killed_unpacking_leaves_no_half_folder(place):
     assert refused(place, archive) == {}
     assert len(contents(place / "out")) == 5000
     assert not list(place.glob("building-*"))
+
+
+def write_raw_names(path: Path, names: list[bytes]) -> Path:
+    """A zip archive whose names are these bytes, and not marked as UTF-8."""
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings(action="ignore"):
+        for name in names:
+            archive.writestr("A" * len(name), name)
+    raw, at = path.read_bytes(), 0
+    for name in 2 * names:  # before each member, and in the list at the end
+        at = raw.index(b"A" * len(name), at)
+        raw = raw[:at] + name + raw[at + len(name) :]
+        at += len(name)
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp932", ["猫/1.png", "表示/1.png"]),
+        ("cp932", ["ねこ/画像1.png"]),
+        ("gb18030", ["小猫/1.png", "小狗/1.png"]),
+        ("cp949", ["고양이/1.png", "강아지/1.png"]),
+        ("cp866", ["Кошка/1.png", "собака/1.png"]),
+        ("cp1251", ["Кошка/1.png", "собака/1.png"]),
+        ("cp437", ["Käfer/1.png", "Löwe/1.png", "Größe/1.png", "ÖL/1.png"]),
+        ("cp1252", ["Käfer/1.png", "Löwe/1.png", "garçon/1.png"]),
+        ("utf-8", ["猫/1.png", "Käfer/1.png", "cafe\u0301/1.png"]),
+    ],
+)
+def test_names_in_another_code_page(encoding, names, place):
+    archive = write_raw_names(place / "a.zip", [name.encode(encoding) for name in names])
+    table = unpack(archive, place / "out")
+    assert contents(place / "out") == {name: name.encode(encoding) for name in names}
+    if encoding == "utf-8":
+        assert table.empty
+    else:
+        [row] = table.values.tolist()
+        assert row == ["", "names guessed", f"read as {encoding}, such as {names[0]!r}"]
+
+
+def test_backslashes_between_folders(place):
+    names = [b"pets\\cat\\1.png", b"pets\\dog\\1.png", b"pets\\..\\..\\out.png", b"C:\\x.png"]
+    table = unpack(write_raw_names(place / "a.zip", names), place / "out")
+    assert set(contents(place / "out")) == {"pets/cat/1.png", "pets/dog/1.png"}
+    assert table["problem"].tolist() == ["unsafe"] * 2
+    mixed = write_raw_names(place / "b.zip", [b"cat/1.png", b"dog\\1.png"])
+    assert unpack(mixed, place / "out")["path"].tolist() == ["dog\\1.png"]
+
+
+def test_damage_of_any_kind_is_an_error_of_ours(place):
+    """Python's readers raise TypeError, IndexError or an OSError of a negative seek for some."""
+    members = [(f"cat/{number}.png", bytes(range(100))) for number in range(3)]
+    whole = [write(place / f"whole{form}", members).read_bytes() for form in FORMS]
+    generator = random.Random(0)
+    (place / "a.gz").write_bytes(b"\x1f\x8b\x08/\xf8\x05")
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        unpack(place / "a.gz", place / "out")
+    for turn in range(400):
+        raw = bytearray(whole[turn % len(whole)])
+        for _ in range(generator.randint(1, 6)):
+            raw[generator.randrange(len(raw))] = generator.choice((0, 1, 127, 128, 255))
+        (place / "a.bin").write_bytes(raw)
+        with contextlib.suppress(InputError):
+            unpack(place / "a.bin", place / "out", LITTLE)
+
+
+def test_a_disk_that_fails_is_no_damaged_archive(place, monkeypatch):
+    archive = write(place / "a.zip", [("cat/1.png", b"x")])
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        unpack(archive, place / "out")
