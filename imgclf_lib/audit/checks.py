@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import uniform_filter
 
 from imgclf_lib.audit.findings import MOST_RELATED, make_findings
 from imgclf_lib.data import components
@@ -28,6 +29,9 @@ LOST = (
     *("excluded", "empty", "damaged", "not an image", "unsupported format"),
     *("too large", "unreadable"),
 )
+LEFT = 8  # rows or columns of a picture that are too few
+STRUCTURE = 0.6  # least correlation of details of copies: at least 0.9, by accident below 0.4
+SCENE = 5  # pictures of each of two classes that are nearly the same, and then surely no mistakes
 PIECE = 2_000_000  # pixels held as floats at a time
 FEW_IMAGES = 10  # a class with fewer training images is neither learned nor measured well
 IMBALANCE = 3.0  # with two classes, three to one makes "always the larger" right in 75 % of cases
@@ -70,8 +74,12 @@ def _remarks(used: pd.DataFrame) -> pd.DataFrame:
     each = said.assign(detail=said["detail"].str.split("; ")).explode("detail")
     detail = each["detail"].astype("str")
     kinds = np.select(
-        [detail.str.contains("the first is used"), detail.str.contains("content is")],
-        ["animation", "wrong extension"],
+        [
+            detail.str.contains("the first is used"),
+            detail.str.contains("content is"),
+            detail.str.startswith("16-bit values"),
+        ],
+        ["animation", "wrong extension", "few of 16 bits"],
         "note",
     )
     return make_findings(kinds, each["path"], detail, action="keep")
@@ -89,9 +97,13 @@ def _odd(
     where = np.asarray(places)[used.index[rows]] if len(rows) else rows
     deviation[rows] = _contrast(images, where, shape[rows] if padded else np.ones(len(rows)))
     constant = deviation < CONSTANT
+    short = np.minimum(width, height)
+    size = images.shape[1]
+    left = (short * size / np.maximum(width, height)).round().clip(1)
     checks = {
         "odd size": _beyond(np.log(side), np.log(TIMES_SIZE)),
         "odd shape": _beyond(np.log(shape), np.log(TIMES_SHAPE)),
+        "little left": padded & (left < min(LEFT, size // 4)) & (short >= 2 * left),
         "very dark": (light < DARK) & (_robust_score(light) < -UNUSUAL),
         "very bright": (light > BRIGHT) & (_robust_score(light) > UNUSUAL),
         "nearly constant": constant,
@@ -106,6 +118,8 @@ def _odd(
                 "odd size": f"{width[i]:.0f} × {height[i]:.0f} pixels; the middle image has"
                 f" {middle['width']:.0f} × {middle['height']:.0f}",
                 "odd shape": f"{width[i]:.0f} × {height[i]:.0f} pixels",
+                "little left": f"of {short[i]:.0f} {'rows' if height[i] < width[i] else 'columns'}"
+                f" {left[i]:.0f} {'is' if left[i] == 1 else 'are'} left",
                 "nearly constant": f"standard deviation {deviation[i]:.1f}, mean grey"
                 f" {light[i]:.0f} of 255",
                 "blurred": f"sharpness {sharp[i]:.1f}; the middle image has"
@@ -304,8 +318,39 @@ def group_twins(table: pd.DataFrame, pairs: np.ndarray) -> np.ndarray:
     return components(len(table), np.concatenate([pairs[(picture[pairs] >= 0).all(1)], copies]))
 
 
+def second_look(
+    table: pd.DataFrame, pairs: np.ndarray, images: np.ndarray, places: np.ndarray
+) -> np.ndarray:
+    """Pairs without those of different labels that are alike in light and large shapes only.
+
+    What counts is the correlation of details: of what is left of 32 x 32 pixels without the mean of
+    their surroundings, which is without brightness, and without contrast.
+    """
+    first, second = table["label"].to_numpy()[pairs].T
+    doubtful = np.flatnonzero((first != second) & (places[pairs] >= 0).all(1))
+    same = np.ones(len(pairs), bool)
+    for start in range(0, len(doubtful), 1000):
+        some = doubtful[start : start + 1000]
+        one, two = (_details(images[places[pairs[some, side]]]) for side in (0, 1))
+        same[some] = (one * two).sum((1, 2)) >= STRUCTURE
+    return pairs[same]
+
+
+def _details(pixels: np.ndarray) -> np.ndarray:
+    """Grey details of pictures; the sum of the squares of each is 1, or 0."""
+    share = -(-pixels.shape[1] // 32)
+    size = pixels.shape[1] // share
+    grey = pixels.mean(-1, dtype="float32")[:, : size * share, : size * share]
+    grey = grey.reshape(-1, size, share, size, share).mean((2, 4))
+    grey = grey - uniform_filter(grey, (0, size // 4, size // 4), mode="nearest")
+    return grey / np.sqrt(np.square(grey).sum((1, 2), keepdims=True)).clip(1e-3)
+
+
 def twin_findings(table: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
     """Copies and near-duplicates: one finding of each for every file that has any.
+
+    Where many pictures of several classes are nearly the same, as of a camera that stands still,
+    their labels are no conflict: that is one finding for all of them.
 
     A twin with another label is reported as such, before one in another split, and that before
     one beside it; the detail tells all. Suggested is ``exclude`` for all but the first copy in a
@@ -324,14 +369,41 @@ def twin_findings(table: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
 
     group = group_twins(table, pairs)
     alike = used.assign(group=group[used.index], item=used["picture"])
+    scenes, kinds = _scenes(alike)
+    # In a scene those of one class are each other's twins.
+    alike["group"] = alike["group"] + len(table) * kinds
     alike = alike[alike.groupby("group")["item"].transform("nunique") > 1]
     nearly = np.full(len(alike), "nearly the same as")
     return pd.concat(
         [
             _report("duplicate", copies, words, again.to_numpy()),
             _report("near-duplicate", alike, nearly, np.zeros(len(alike), bool)),
+            scenes,
         ]
     )
+
+
+def _scenes(alike: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Findings about groups with many pictures of several classes; 0, or there the class's number.
+
+    ``alike`` has a row a file with its ``group``, ``item`` (its picture), ``label`` and ``path``.
+    """
+    counts = alike.drop_duplicates(["group", "item"]).groupby(["group", "label"]).size()
+    many = counts[counts >= SCENE].reset_index("label").groupby("group")["label"].agg(sorted)
+    many = many[many.map(len) > 1]
+    rows = [alike[alike["group"] == group] for group in many.index]
+    details = [
+        f"{len(each):,} pictures of {', '.join(map(repr, labels[:5]))} look nearly the same"
+        for each, labels in zip(rows, many, strict=True)
+    ]
+    found = make_findings(
+        "one scene",
+        [each["path"].iloc[0] for each in rows],
+        details,
+        [tuple(each["path"].iloc[1 : MOST_RELATED + 1]) for each in rows],
+    )
+    numbers = pd.factorize(alike["label"])[0] + 1
+    return found, np.where(alike["group"].isin(many.index), numbers, 0)
 
 
 def _report(kind: str, rows: pd.DataFrame, words: np.ndarray, again: np.ndarray) -> pd.DataFrame:

@@ -84,6 +84,13 @@ FINDINGS = {
         "error", "The class is asked for but never shown.", "Add training images of it."
     ),
     **{name: _rejection(name, sentence) for name, sentence in PROBLEMS.items()},
+    "one scene": Kind(
+        "warning",
+        "Many pictures of several classes are nearly the same, as of a camera that stands still:"
+        " the classes differ in little.",
+        "See that this little is left at the --image_size; tell with --group which pictures were"
+        " taken together, or train with --near_duplicates split.",
+    ),
     "near-duplicate with conflicting labels": Kind(
         "warning",
         "Two nearly equal pictures have different labels.",
@@ -142,10 +149,20 @@ FINDINGS = {
         "It is far longer or flatter than the other images.",
         "See that padding or cropping leaves enough of it.",
     ),
+    "little left": Kind(
+        "warning",
+        "It is so long and narrow that its shorter side shrinks to a few pixels.",
+        "Give a larger --image_size, or --resize squash.",
+    ),
+    "few of 16 bits": Kind(
+        "warning",
+        "The file has 16 bits a pixel and uses few of them: 8 bits leave little of the picture.",
+        "Stretch the values, of all files alike, and save them anew.",
+    ),
     "near-duplicate": Kind(
         "remark",
         "Nearly the same picture is there more than once.",
-        "Splits that are made here keep such images together.",
+        "Splits that are made here keep such images together where they can.",
     ),
     "inner folder": Kind(
         "remark", "A folder inside a class folder: its images count to that class.", NOTHING

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imgclf_lib.audit.checks import class_findings, file_findings, group_twins, twin_findings
+from imgclf_lib.audit.checks import (
+    class_findings,
+    file_findings,
+    group_twins,
+    second_look,
+    twin_findings,
+)
 from imgclf_lib.audit.findings import SEVERITIES, count_findings, make_findings, sort_findings
 from imgclf_lib.audit.labels import label_findings
 from imgclf_lib.audit.leakage import Leaks, measure_leaks
@@ -102,7 +108,7 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
         make_findings(kinds, [""] * len(kinds), details),
         file_findings(table, found.images, found.places, experiment.resize == "pad"),
         class_findings(table, folder if folder.is_dir() else None),
-        twin_findings(table, found.pairs),
+        twin_findings(table, second_look(table, found.pairs, found.images, found.places)),
     ]
     if label_errors:
         parts.append(label_findings(experiment, load_data(experiment), found.pairs))

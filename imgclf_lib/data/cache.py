@@ -35,6 +35,7 @@ UNPACKING = "unpacking-"
 DERIVED = ("unpacked-", "features-")  # named after their data; they are complete or grow
 FORMAT = 4  # changes when the same settings would give other pixels or facts
 LARGEST_AUTOMATIC_SIZE = 64
+NARROW = 3  # times as long as wide
 
 
 @contextmanager
@@ -256,10 +257,13 @@ def _look(root: Path, paths: list[str], experiment: Experiment) -> tuple[int, in
             suppress(Exception),
             open_image(root / path) as image,
         ):
-            sides.append(min(image.size))
+            sides.append(sorted(image.size))
             modes.add(image.mode)
     largest = _largest(experiment)
-    automatic = min(int(np.median(sides or [largest])), largest)
+    short, long = np.median(sides or [(largest, largest)], 0)
+    # Of a line of text the longer side counts: padded to the shorter one, little would be left.
+    narrow = experiment.resize == "pad" and long >= NARROW * short
+    automatic = min(int(long if narrow else short), largest)
     grey = modes <= {"1", "L", "LA", "I", "I;16", "F"}
     depth = {"auto": 1 if grey else 3, "grey": 1, "color": 3}[experiment.color]
     return experiment.image_size or max(1, automatic), depth

@@ -1,5 +1,6 @@
 """Files that may be anything: read without waiting, named by their bytes, refused with a reason."""
 
+import ctypes
 import io
 import logging
 import os
@@ -12,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import PIL
 from PIL import Image, ImageFile, ImagePalette, JpegImagePlugin, UnidentifiedImageError
 
 from imgclf_lib.errors import InputError
@@ -70,7 +72,11 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
 BANDS = "More samples per pixel than can be decoded: "  # what Pillow logs about a TIFF
-UNREAD_WORDS = ("unsupported", "not supported", "unknown", "unimplemented", "not available")
+LIBTIFF, MOST_HEARD = "libtiff", 5  # who speaks in a remark, and how many remarks on a file
+UNREAD_WORDS = (
+    *("unsupported", "not supported", "unknown", "unimplemented", "not available"),
+    *("not implemented", "not configured"),
+)
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
 
 
@@ -227,6 +233,7 @@ def collect_warnings() -> Iterator[list[str]]:
         yield _own.heard
         return
     _own.heard = []
+    _listen_to_libtiff()
     _door.open()
     try:
         yield _own.heard
@@ -257,6 +264,7 @@ def _explain(error: Exception, raw: bytes, heard: list[str]) -> tuple[str, str]:
         error = _error_of(name, raw)
     bands = [each.removeprefix(BANDS) for each in heard if each.startswith(BANDS)]
     words = f"{bands[0]} bands are more than can be read" if bands else _words(error)
+    words += "".join(f" ({each})" for each in [e for e in heard if e.startswith(LIBTIFF)][:1])
     detail, said = f"{name}: {words}" if name else words, words.lower()
     if any(word in said for word in LARGE_WORDS):
         return "too large", detail
@@ -348,6 +356,30 @@ class _Door(logging.Handler):
             text = "damaged metadata" if "TiffImagePlugin" in filename else str(message)
             if text not in heard:
                 heard.append(text)
+
+
+def _note(module: bytes, form: bytes, values: int) -> None:
+    """What libtiff says, which would go to the terminal, is for whoever decodes in this thread."""
+    text = ctypes.create_string_buffer(300)
+    ctypes.CDLL(None).vsnprintf(text, 300, ctypes.c_char_p(form), ctypes.c_void_p(values))
+    words = b": ".join(filter(None, [LIBTIFF.encode(), module, text.value]))
+    heard = getattr(_own, "heard", None)
+    if heard is not None and len(heard) < MOST_HEARD:
+        heard.append(" ".join(words.decode("ascii", "replace").split()))
+
+
+_Note = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+_note_errors, _note_nothing = _Note(_note), _Note(lambda *_: None)
+
+
+@cache
+def _listen_to_libtiff() -> None:
+    """Redirect the errors of the libtiff that Pillow's wheels bring; its warnings are dropped."""
+    home = Path(PIL.__file__).parent
+    for path in [*home.parent.glob("pillow.libs/libtiff*"), *home.glob(".dylibs/libtiff*")]:
+        library = ctypes.CDLL(str(path))
+        library.TIFFSetErrorHandler(_note_errors)
+        library.TIFFSetWarningHandler(_note_nothing)
 
 
 _logger = logging.getLogger("PIL")

@@ -13,6 +13,7 @@ from imgclf_lib.audit.checks import (
     _robust_score,
     class_findings,
     file_findings,
+    second_look,
     twin_findings,
 )
 
@@ -86,7 +87,8 @@ def test_remarks_are_mild_and_several_are_told_apart():
 
 def test_odd_sizes_and_shapes():
     said = found(table(width={1: 1800, 2: 20, 3: 900}, height={1: 1500, 2: 18, 3: 60}))
-    assert set(said) == {("odd size", 1), ("odd size", 2), ("odd shape", 3)}
+    kinds = {("odd size", 1), ("odd size", 2), ("odd shape", 3), ("little left", 3)}
+    assert set(said) == kinds
     assert "1800 × 1500 pixels" in said["odd size", 1].detail
     same = table().assign(width=32, height=32)
     same.loc[5, ["width", "height"]] = [40, 32]  # differs, but not by much
@@ -416,3 +418,58 @@ def test_a_large_folder_takes_seconds(copies):
     assert (found["problem"].str.startswith("duplicate")).sum() == 60_000
     assert found["related"].map(len).max() <= 20
     assert found["detail"].str.len().max() < 400
+
+
+def test_a_scene_is_one_finding_and_no_conflict():
+    """A camera that stands still: all 12 pictures hang together, and all labels are right."""
+    names = [f"{label}/{number}" for label in "ab" for number in range(6)]
+    rows = [(name, name[0], "", f"h{name}", f"p{name}") for name in names]
+    pairs = np.column_stack([np.arange(11), np.arange(1, 12)])
+    found = twin_findings(copies(*rows), pairs)
+    assert (found["problem"] == "near-duplicate").sum() == 12
+    scene = found[found["problem"] == "one scene"]
+    assert scene["detail"].tolist() == ["12 pictures of 'a', 'b' look nearly the same"]
+    assert scene["path"].tolist() == ["a/0"]
+    assert len(scene["related"].iloc[0]) == 11
+    few = twin_findings(copies(*rows[:8]), pairs[:7])
+    assert few["problem"].unique().tolist() == ["near-duplicate with conflicting labels"]
+
+
+def noisy(light: np.ndarray, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 4, light.shape)
+    return (light + noise).clip(0, 255).astype("uint8")
+
+
+def test_the_same_light_is_not_the_same_picture():
+    """In bad light all correlate in what the lamp does; 508 of 508 such conflicts were false."""
+    y, x = np.mgrid[:64, :64]
+    lamp = (20 + 30 * np.exp(-((y - 20) ** 2 + (x - 30) ** 2) / 400))[..., None]
+    shape = 40.0 * (((y - 30) ** 2 + (x - 20) ** 2 < 90) | (x > 55))[..., None]
+    pictures = [lamp, lamp, lamp + shape, (lamp + shape) * 1.2 + 10, np.full((64, 64, 1), 9.0)]
+    pictures += [pictures[-1]]
+    images = np.stack([noisy(each, seed) for seed, each in enumerate(pictures)])
+    images[4:] = 9
+    files = pd.DataFrame({"label": list("abababa"), "problem": ""})
+    places = np.array([0, 1, 2, 3, 4, 5, -1])
+    pairs = np.array([[0, 1], [0, 2], [2, 3], [4, 5], [0, 6]])
+    assert second_look(files, pairs, images, places).tolist() == [[0, 2], [2, 3], [0, 6]]
+
+
+def test_long_narrow_pictures_of_which_little_is_left():
+    sizes = {0: (480, 24), 1: (24, 480), 2: (200, 60), 3: (3000, 1), 4: (600, 60)}
+    files = table(
+        width={at: width for at, (width, _) in sizes.items()},
+        height={at: height for at, (_, height) in sizes.items()},
+    )
+    said = {at: row.detail for (kind, at), row in found(files).items() if kind == "little left"}
+    assert said == {
+        0: "of 24 rows 1 is left",
+        1: "of 24 columns 1 is left",
+        4: "of 60 rows 2 are left",
+    }
+    assert not any(kind == "little left" for kind, _ in found(files, padded=False))
+
+
+def test_few_of_16_bits_is_a_finding_of_its_own():
+    words = "16-bit values of which 2.0% of the range is used; 3 pictures: the first is used"
+    assert set(found(table(detail={7: words}))) == {("few of 16 bits", 7), ("animation", 7)}

@@ -507,3 +507,19 @@ def test_a_folder_without_any_image_can_be_inspected(tmp_path, own_cache):
     assert found.places.tolist() == [-1]
     with pytest.raises(InputError, match="no image that can be used"):
         prepare(Experiment(data=str(tmp_path / "docs")))
+
+
+@pytest.mark.parametrize(("sides", "resize", "size"), [
+    ((24, 480), "pad", 64),
+    ((480, 24), "pad", 64),
+    ((10, 40), "pad", 40),
+    ((24, 480), "squash", 24),
+    ((24, 48), "pad", 24),
+])  # fmt: skip
+def test_the_automatic_size_of_long_narrow_pictures(sides, resize, size, tmp_path, own_cache):
+    folder = tmp_path / "strips" / "a"
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, sides, "uint8")
+    Image.fromarray(pixels).save(folder / "0.png")
+    found = inspect_data(Experiment(data=str(folder.parent), resize=resize))
+    assert found.images.shape[1:] == (size, size, 1)

@@ -690,3 +690,15 @@ def test_grey_palettes_of_a_bitmap(bits, greys):
     pixels = np.random.default_rng(0).integers(0, len(chosen), (6, 16))
     found = decode(bmp(pixels, bits, chosen), 16, 1, "pad").pixels[5:11, :, 0]
     np.testing.assert_array_equal(found, np.array(chosen)[pixels])
+
+
+def test_what_libtiff_says_is_told_with_the_file_and_not_in_the_terminal(tmp_path, capfd):
+    if not list(Path(Image.__file__).parent.parent.glob("pillow.libs/libtiff*")):
+        pytest.skip("not a wheel of Pillow for Linux")
+    raw = encoded(Image.fromarray(random_pixels(64, 64, 3)), "TIFF", compression="tiff_lzw")
+    raw = raw[:60] + bytes(400) + raw[460:]  # not the end, where the tags are
+    path = tmp_path / "one.tif"
+    path.write_bytes(raw)
+    found = inspect_file(path, 16, 3, "pad")
+    assert "LZW" in found.detail
+    assert capfd.readouterr() == ("", "")

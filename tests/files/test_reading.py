@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from PIL import Image, UnidentifiedImageError
@@ -297,3 +298,17 @@ def test_what_is_logged_elsewhere_goes_on(caplog):
     assert heard == ["it is inside"]
     assert [record.getMessage() for record in caplog.records] == ["it is outside"]
     assert logging.getLogger("PIL").propagate
+
+
+def test_a_compression_that_libtiff_lacks_is_unsupported(capfd):
+    if not list(Path(Image.__file__).parent.parent.glob("pillow.libs/libtiff*")):
+        pytest.skip("not a wheel of Pillow for Linux")
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, "TIFF", compression="tiff_lzw")
+    lzw, webp = (struct.pack("<HHIHH", 259, 3, 1, number, 0) for number in (5, 50001))
+    assert buffer.getvalue().count(lzw) == 1
+    raw = buffer.getvalue().replace(lzw, webp)  # WebP inside of TIFF
+    with pytest.raises(BadImage) as caught, contained(raw):
+        open_bytes(raw).load()
+    assert caught.value.problem == "unsupported format"
+    assert capfd.readouterr() == ("", "")
