@@ -5,18 +5,22 @@ import logging
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from imgclf_lib.errors import InputError
 
 BACKENDS = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}  # module: extra to install
+FREE = 100_000_000  # bytes that a file may always unfold to
+MOST = 20  # times its own size that a larger one may unfold to; weights hardly shrink
+LARGEST_TEXT = 50_000_000  # bytes of the description of a model
 PROCESSOR = Path("/proc/cpuinfo")  # of Linux; elsewhere nothing is known
 
 
@@ -49,6 +53,52 @@ def load_keras(backend: str = "auto") -> ModuleType:
 
     backend_name(backend)
     return keras
+
+
+def check_weights(path: Path) -> None:
+    """See that a ``.keras`` or HDF5 file is no larger inside than it may be, and whole in itself.
+
+    Keras takes the room that a file asks for, and a few bytes can ask for all of the memory; the
+    links of HDF5 can name any other file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: If the file is refused. Damaged ones raise errors of many kinds.
+    """
+    bound = FREE + MOST * path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            sizes = {each.filename: each.file_size for each in file.infolist()}
+        texts = sum(size for name, size in sizes.items() if name.endswith(".json"))
+        if texts > LARGEST_TEXT or sum(sizes.values()) > bound:
+            _refuse(path, f"it would unfold to {sum(sizes.values()) / 1e9:,.1f} GB")
+        return
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return
+    with h5py.File(path, "r") as file:
+        if file.visititems_links(lambda _, link: isinstance(link, h5py.ExternalLink) or None):
+            _refuse(path, "it refers to another file")
+        sizes = {}
+
+        def note(name: str, thing: Any) -> None:
+            if isinstance(thing, h5py.Dataset):
+                if thing.external or thing.is_virtual:
+                    _refuse(path, "it refers to another file")
+                sizes[name] = thing.size * thing.dtype.itemsize if thing.shape else 0
+
+        file.visititems(note)
+    if sum(sizes.values()) > bound:
+        _refuse(path, f"it would unfold to {sum(sizes.values()) / 1e9:,.1f} GB")
+
+
+def _refuse(path: Path, reason: str) -> NoReturn:
+    raise InputError(
+        f"{str(path)!r} was not opened: {reason}", do="Ask its maker for the weights alone"
+    )
 
 
 def backend_name(backend: str = "auto") -> str:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from json import JSONDecodeError, dumps, loads
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,7 +24,10 @@ from imgclf_lib.experiment import PRESETS, Experiment, preset
 if TYPE_CHECKING:
     import tyro
 
+    from imgclf_lib.training import Run
+
 NARROWEST = 20  # columns; the parser breaks lines without an end where a word finds no room
+STATUS = {"interrupted": "was interrupted", "failed": "failed"}
 SMALL = 64  # height and width, in pixels, for which the preset fast is made
 
 
@@ -189,6 +192,7 @@ def evaluate(
     from imgclf_lib.plots import save_evaluation_figures
     from imgclf_lib.training import Run
 
+    _tell_unfinished(Run(run))
     evaluation = evaluate_run(Run(run), data, split)
     metrics, images = evaluation.metrics, evaluation.split
     bins = calibration_table(evaluation.probabilities, images.labels)
@@ -231,6 +235,7 @@ def predict(
     from imgclf_lib.evaluation import predict_files
     from imgclf_lib.training import Run
 
+    _tell_unfinished(Run(run))
     table, problems = predict_files(Run(run), images, top)
     if json:
         records = {"predictions": table, "problems": problems}
@@ -529,8 +534,15 @@ def _value(text: str) -> Any:
     """A notebook parameter: ``3``, ``0.1``, ``true`` and ``[32, 64]`` are JSON, others text."""
     try:
         return loads(text)
-    except JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _tell_unfinished(run: Run) -> None:
+    """A run that was interrupted or failed answers from its best epoch; that must be known."""
+    if (status := run.metrics.get("status", "completed")) != "completed":
+        said = f"The training of {run.folder} {STATUS[status]}: its best epoch answers"
+        print(printable(said), file=sys.stderr)
 
 
 def _print_json(content: Any) -> None:

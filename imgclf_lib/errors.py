@@ -30,7 +30,10 @@ class ImgclfError(Exception):
         if allowed:
             parts.append(f"Allowed: {allowed.rstrip('.')}.")
         if received is not self._nothing:
-            parts.append(f"Received: {received!r}.")
+            try:
+                parts.append(f"Received: {received!r}.")
+            except (ValueError, RecursionError):  # thousands of digits, or of brackets
+                parts.append(f"Received: a {type(received).__name__} too large to show.")
         if do:
             parts.append(do.rstrip(".") + ".")
         super().__init__(" ".join(parts))

@@ -189,7 +189,7 @@ class Experiment:
             allowed = ", ".join(BACKBONES)
             raise InputError("There is no such backbone", allowed=allowed, received=self.backbone)
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, /, **changes: Any) -> Self:
         """A copy with some fields changed.
 
         Args:
@@ -249,7 +249,7 @@ class Experiment:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also thousands of digits, or of brackets
             raise InputError(f"This is not an experiment in JSON: {error}") from error
         if not isinstance(values, dict):
             raise InputError("An experiment in JSON is one object", received=values)

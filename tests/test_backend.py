@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
 from imgclf_lib import backend
-from imgclf_lib.backend import BACKENDS, list_devices, load_keras
+from imgclf_lib.backend import BACKENDS, check_weights, list_devices, load_keras
 from imgclf_lib.errors import InputError
 
 LOADED = load_keras().backend.backend()
@@ -149,3 +150,28 @@ def test_without_a_gpu_layers_compute_in_float32():
         pytest.skip("this machine has a GPU")
     assert backend.dtype_policy("auto").compute_dtype == "float32"
     assert backend.dtype_policy("float16").compute_dtype == "float16"
+
+
+@pytest.mark.parametrize("kind", ["link", "external", "virtual", "huge", "good"])
+def test_weights_that_reach_elsewhere_are_refused(kind, tmp_path):
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layer")
+        if kind == "link":
+            group["kernel"] = h5py.ExternalLink("/etc/hostname", "/")
+        elif kind == "external":
+            group.create_dataset("kernel", (4,), "u1", external=[("/etc/hostname", 0, 4)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((4,), "f4")
+            layout[:] = h5py.VirtualSource("other.h5", "kernel", (4,))
+            group.create_virtual_dataset("kernel", layout)
+        elif kind == "huge":
+            group.create_dataset("kernel", (10**6, 10**6), "f4", chunks=(100, 100))
+        else:
+            group.create_dataset("kernel", (100, 100), "f4", compression="gzip")
+            group["again"] = h5py.SoftLink("/layer/kernel")
+    if kind == "good":
+        check_weights(path)
+        return
+    with pytest.raises(InputError, match="4,000.0 GB" if kind == "huge" else "another file"):
+        check_weights(path)

@@ -196,6 +196,8 @@ def test_flags_change_the_preset(words: str, experiment: Experiment, instead: di
         ("[32, 64]", [32, 64]),
         ("fashion_mnist", "fashion_mnist"),
         ("my photos", "my photos"),
+        pytest.param("9" * 5000, "9" * 5000, id="digits"),
+        pytest.param("[" * 10**5, "[" * 10**5, id="depth"),
     ],
 )
 def test_parameters_of_notebooks_are_json_or_text(text: str, value: object, instead: dict) -> None:

@@ -167,6 +167,9 @@ def test_json_may_leave_fields_out():
         ("[1]", r"one object. Received: \[1\]"),
         ('{"epoch": 2}', "'epoch'"),
         ('{"epochs": "2"}', "'epochs'.*Received: '2'"),
+        ('{"self": 1}', "Unknown experiment field 'self'"),
+        pytest.param('{"seed": ' + "9" * 5000 + "}", "not an experiment in JSON", id="digits"),
+        pytest.param('{"seed": ' + "[" * 10**5, "not an experiment in JSON", id="depth"),
     ],
 )
 def test_bad_json_is_refused(text, words):
@@ -225,3 +228,8 @@ def test_a_backbone_that_is_unknown_is_refused_at_once():
     with pytest.raises(InputError, match=r"no such backbone.*mobilenetv2.*'mobilnet'"):
         Experiment(backbone="mobilnet")
     assert Experiment(backbone="MobileNet_V2").backbone == "MobileNet_V2"
+
+
+def test_a_number_of_thousands_of_digits_is_refused_like_others():
+    with pytest.raises(InputError, match=r"'seed'.*Received: a int too large to show"):
+        Experiment(seed=10**5000)

@@ -18,12 +18,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock
 
+from imgclf_lib.backend import check_weights
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import LITE0, Experiment, backbone_key
 from imgclf_lib.network import efficientnet_lite
-from imgclf_lib.storage import digest, fetch, file_digest
+from imgclf_lib.storage import digest, fetch, file_digest, locked
 
 if TYPE_CHECKING:
     import keras
@@ -230,7 +230,10 @@ def _load_file(network: "keras.Model", path: Path, name: str) -> None:
         efficientnet_lite.load_torch_weights(network, path)
         return
     try:
+        check_weights(path)
         network.load_weights(path)
+    except InputError:
+        raise
     except Exception as error:  # h5py and Keras raise many kinds for damaged or other files
         reason = str(error).partition("\n")[0]
         raise InputError(
@@ -267,7 +270,7 @@ def fetch_weights(
     """The path of a file of weights, downloaded if it is not there; same call as in Keras."""
     path = weights_folder() / fname
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{fname}.lock")):
+    with locked(path.with_name(f".{fname}.lock")):
         note = path.with_name(f"{fname}.sha256")
         if not path.is_file():
             note.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ refuses all others, so that nothing of the file is ever run.
 import importlib.util
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,7 @@ STAGES = (
 STEM, TOP, CLASSES = 32, 1280, 1000
 MAGIC = 0x1950A86A20F9469CFC6C  # what every file of torch.save began with before version 1.6
 PROTOCOL = 1001
+PLACES = ("PUT", "BINPUT", "LONG_BINPUT")  # "remember this part under number n"
 STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -249,7 +251,13 @@ def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
             raise ValueError("it is cut short")
         raw = file.read(storage.numbers * storage.dtype.itemsize)
         rows[key] = np.frombuffer(raw, storage.dtype)
-    return {name: _array(name, tensor, rows) for name, tensor in tensors.items()}
+    arrays, taken = {}, 0
+    for name, tensor in tensors.items():
+        taken += math.prod(tensor.shape) if isinstance(tensor, _Tensor) else 0
+        if taken > size:  # every number has a byte at least; few tensors share theirs
+            raise ValueError("its tensors share their numbers too often")
+        arrays[name] = _array(name, tensor, rows)
+    return arrays
 
 
 def _array(name: object, tensor: object, rows: dict[str, np.ndarray]) -> np.ndarray:
@@ -268,6 +276,16 @@ def _array(name: object, tensor: object, rows: dict[str, np.ndarray]) -> np.ndar
 
 
 def _load(file: BinaryIO, storages: dict[str, _Storage]) -> Any:
+    """One pickle, after a look at its counts: the reader makes room for what they promise."""
+    start, places = file.tell(), 0
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in PLACES:
+            places += 1
+            if argument > places:
+                raise pickle.UnpicklingError("it numbers its parts otherwise than one by one")
+        elif opcode.name == "FRAME":
+            raise pickle.UnpicklingError("torch.save writes no frames")
+    file.seek(start)
     return _Unpickler(file, storages).load()
 
 

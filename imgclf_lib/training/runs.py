@@ -7,10 +7,14 @@ moment leaves the file before or the file after, never half a file.
 """
 
 import importlib.metadata
+import io
 import json
+import math
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +23,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from imgclf_lib import __version__
-from imgclf_lib.backend import backend_name, compute_dtype, list_devices, load_keras
+from imgclf_lib.backend import (
+    backend_name,
+    check_weights,
+    compute_dtype,
+    list_devices,
+    load_keras,
+)
 from imgclf_lib.data import ImageData
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -30,6 +40,14 @@ from imgclf_lib.training.optimizer import muon_class
 if TYPE_CHECKING:
     import keras
 
+LARGEST_TEXT = 50_000_000  # bytes of a JSON or CSV of ours
+LARGEST_SIDE = 10_000  # pixels
+NUMBERS = {  # columns of a history
+    "epoch": "int64",
+    **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), "float64"),
+    **dict.fromkeys(("learning_rate", "seconds"), "float64"),
+}
+RESTORE = "Restore it from a copy, or train again into another folder"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "numpy", "pillow")
 
 
@@ -52,23 +70,35 @@ class Run:
                 f"{str(self.folder)!r} is not a run folder: it has no experiment.json",
                 do="Train one first: imgclf train --out " + str(self.folder),
             )
-        return Experiment.from_json(path.read_text(encoding="utf-8"))
+        with _damaged(path):
+            return Experiment.from_json(_read_text(path))
 
     @property
     def metrics(self) -> dict[str, Any]:
         """What training reported; empty before its end."""
-        return _read_json(self.folder / "metrics.json")
+        return _read_json(self.folder / "metrics.json", _check_metrics)
 
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, device, backend, and the class names and fingerprint of the data."""
-        return _read_json(self.folder / "environment.json")
+        path = self.folder / "environment.json"
+        found = _read_json(path, _check_environment)
+        if not found and (self.folder / "model.keras").is_file():
+            raise InputError(f"{str(path)!r} is missing", do=RESTORE)
+        return found
 
     @property
     def history(self) -> pd.DataFrame:
         """One row an epoch: loss, accuracy, learning rate, seconds."""
         path = self.folder / "history.csv"
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        if not path.is_file():
+            return pd.DataFrame()
+        with _damaged(path):
+            table = pd.read_csv(io.StringIO(_read_text(path)))
+            missing = [name for name in NUMBERS if name not in table]
+            if missing:
+                raise ValueError(f"it has no column {missing[0]!r}")
+            return table.astype(NUMBERS)
 
     @property
     def completed(self) -> bool:
@@ -83,7 +113,16 @@ class Run:
     @cached_property
     def model(self) -> "keras.Model":
         """The trained model: the epoch with the best validation accuracy."""
-        return load_model(self.folder / "model.keras", self.experiment.backend)
+        model = load_model(self.folder / "model.keras", self.experiment.backend)
+        wanted = (tuple(self.environment["image_shape"]), (len(self.class_names),))
+        if (model.input_shape[1:], model.output_shape[1:]) != wanted:
+            raise InputError(
+                f"In {str(self.folder)!r} model.keras and environment.json do not belong together",
+                allowed=f"images of shape {wanted[0]} and {wanted[1][0]} classes",
+                received=(model.input_shape[1:], model.output_shape[1:]),
+                do=RESTORE,
+            )
+        return model
 
 
 def load_model(path: str | Path, backend: str = "auto") -> "keras.Model":
@@ -104,7 +143,10 @@ def load_model(path: str | Path, backend: str = "auto") -> "keras.Model":
         raise InputError(f"There is no model at {str(path)!r}", do="Train one: imgclf train")
     muon_class()  # registers itself: a checkpoint holds its optimiser
     try:
+        check_weights(Path(path))
         return keras.saving.load_model(path, safe_mode=True)
+    except InputError:
+        raise
     except Exception as error:  # Keras raises many kinds for damaged files
         if "safe_mode" in str(error):
             raise InputError(
@@ -173,5 +215,52 @@ def _git_commit() -> str:
     return done.stdout.strip()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Whatever the reading of a file meets: the file and what to do."""
+    try:
+        yield
+    except (ValueError, RecursionError, InputError) as error:  # pandas and json raise the first
+        raise InputError(
+            f"{str(path)!r} is damaged, or was changed by hand: {str(error).rstrip('.')}",
+            do=RESTORE,
+        ) from error
+
+
+def _read_text(path: Path) -> str:
+    if path.stat().st_size > LARGEST_TEXT:
+        raise ValueError(f"it is larger than {LARGEST_TEXT / 1e6:.0f} MB")
+    return path.read_text(encoding="utf-8")
+
+
+def _read_json(path: Path, check: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """One object, or an empty one where there is no file."""
+    if not path.is_file():
+        return {}
+    with _damaged(path):
+        found = json.loads(_read_text(path))
+        if not isinstance(found, dict) or not check(found):
+            raise ValueError("it does not hold what training wrote")
+    return found
+
+
+def _check_metrics(found: dict[str, Any]) -> bool:
+    status = found.get("status")
+    names = ("epochs_run", "train_accuracy", "val_accuracy", "train_seconds")
+    numbers = [found.get(name) for name in names]
+    return status in ("interrupted", "failed") or (
+        status == "completed"
+        and all(type(each) in (int, float) and math.isfinite(each) for each in numbers)
+    )
+
+
+def _check_environment(found: dict[str, Any]) -> bool:
+    names, shape = found.get("class_names"), found.get("image_shape")
+    return (
+        isinstance(names, list)
+        and len(names) > 0
+        and all(isinstance(name, str) for name in names)
+        and isinstance(shape, list)
+        and len(shape) == 3
+        and all(type(side) is int and 0 < side <= LARGEST_SIDE for side in shape)
+    )

@@ -3,6 +3,7 @@
 import pickle
 import shutil
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +268,29 @@ def test_damaged_files_are_refused(tmp_path):
     for missing in (tmp_path / "nowhere.pth", tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
             read_torch_file(missing)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\x80\x02Nr\xff\xff\xff\x07.",  # remember it as number 134,217,727
+        b"\x80\x02Nq\x01q\x09.",
+        b"\x80\x02Np99999999\n.",
+        b"\x80\x04\x95\xff\xff\xff\xff\x00\x00\x00\x00N.",  # a frame of 4 GB
+    ],
+    ids=["four bytes", "one byte", "digits", "frame"],
+)
+def test_a_few_bytes_cannot_ask_for_the_memory(start, tmp_path):
+    (tmp_path / "weights.pth").write_bytes(start)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"one by one|frames"):
+        read_torch_file(tmp_path / "weights.pth")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_tensors_that_share_their_numbers_cannot_ask_for_the_memory(tmp_path):
+    row = {"0": np.zeros(100_000, "float32")}
+    many = {f"t{number}": tensor(100_000, (100_000,), (1,)) for number in range(50)}
+    with pytest.raises(InputError, match="share their numbers"):
+        read_torch_file(torch_file(tmp_path / "weights.pth", many, row))

@@ -1,8 +1,10 @@
 """Run folders: atomic writes that survive kills, and models that cannot be loaded."""
 
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +183,8 @@ def test_an_empty_folder_is_no_run(tmp_path):
 
 def test_a_run_is_completed_with_status_and_model(tmp_path):
     run = Run(tmp_path)
-    write_json(tmp_path / "metrics.json", {"status": "completed"})
+    numbers = dict.fromkeys(("epochs_run", "train_accuracy", "val_accuracy", "train_seconds"), 1)
+    write_json(tmp_path / "metrics.json", {"status": "completed", **numbers})
     assert not run.completed
     (tmp_path / "model.keras").write_bytes(b"")
     assert run.completed
@@ -189,3 +192,50 @@ def test_a_run_is_completed_with_status_and_model(tmp_path):
     assert not run.completed
     write_json(tmp_path / "experiment.json", {"epochs": 3})
     assert run.experiment == Experiment(epochs=3)
+
+
+HISTORY = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("environment", text) for text in ("", "[]", "{}", "\x00", "[" * 10**5)),
+        ("environment", '{"class_names": null, "image_shape": [24, 24, 1]}'),
+        ("environment", '{"class_names": ["a", 1], "image_shape": [24, 24, 1]}'),
+        ("environment", '{"class_names": ["a"], "image_shape": "abc"}'),
+        ("environment", '{"class_names": ["a"], "image_shape": [24, 24, 1e999]}'),
+        *(("metrics", text) for text in ("", "{", "[]", '{"status": 1}', "9" * 5000)),
+        *(("metrics", text) for text in ('{"status": "completed"}', '{"status": []}')),
+        *(("experiment", text) for text in ("", "{", "\udcff", '{"seed": ' + "9" * 5000 + "}")),
+        *(("history", text) for text in ("", "\x00", "\udcff", "a,b\n1,2\n")),
+        ("history", HISTORY + "1,x,1,1,1,1,1\n"),
+        ("history", HISTORY.replace("seconds", "minutes") + "1,1,1,1,1,1,1\n"),
+    ],
+    ids=lambda each: each[:50].encode("unicode_escape").decode(),
+)
+def test_a_damaged_file_of_a_run_is_named(name, content, tmp_path):
+    path = tmp_path / f"{name}.{'csv' if name == 'history' else 'json'}"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=r"is damaged, or was changed by hand.*Restore") as caught:
+        getattr(Run(tmp_path), name)
+    assert repr(str(path)) in str(caught.value)
+
+
+def test_a_model_and_classes_that_do_not_belong_together_are_told(trained, tmp_path):
+    copy = Run(shutil.copytree(trained.folder, tmp_path / "run"))
+    for change in ({"class_names": ["blob"]}, {"image_shape": [24, 24, 3]}):
+        write_json(copy.folder / "environment.json", {**trained.environment, **change})
+        with pytest.raises(InputError, match="do not belong together"):
+            _ = copy.model
+    (copy.folder / "environment.json").unlink()
+    with pytest.raises(InputError, match=r"environment\.json' is missing"):
+        _ = copy.class_names
+
+
+@pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
+def test_a_model_that_unfolds_to_gigabytes_is_refused_unread(member, tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(member, b" " * 150_000_000)
+    with pytest.raises(InputError, match=r"was not opened: it would unfold to 0\.[12] GB"):
+        load_model(tmp_path / "model.keras")
