@@ -264,6 +264,7 @@ def run(
     ] = (),
     out: Path | None = None,
     cell_timeout: int = 1800,
+    resume: bool = False,
     json: bool = False,
 ) -> int:
     """Run the course's notebooks without a browser, and write a report.
@@ -275,6 +276,7 @@ def run(
       imgclf run
       imgclf run 04_train 05_evaluate --profile full
       imgclf run --data path/to/photos -p epochs 10 --out runs/photos
+      imgclf run --data path/to/photos -p epochs 10 --out runs/photos --resume
       imgclf run --data path/to/photos --fixes fixes.csv --group "([^/_]+)_"
 
     Args:
@@ -286,6 +288,7 @@ def run(
         parameters: name and value of a notebook parameter
         out: report folder; default runs/TIME
         cell_timeout: seconds one cell may take
+        resume: keep the notebooks that have passed in --out, unless something about them changed
         json: print the results as JSON
     """
     import time
@@ -293,11 +296,13 @@ def run(
     from imgclf_lib.course import run_notebooks
     from imgclf_lib.storage import course_folder
 
+    if resume and not out:
+        raise InputError("There is nothing to resume", do="Name the report with --out")
     out = out or course_folder() / "runs" / time.strftime("%Y-%m-%d_%H-%M-%S")
     values = {name: _value(text) for name, text in parameters}
     given = {"fixes": fixes, "group": group}
     values |= {name: str(value) for name, value in given.items() if value}
-    results = run_notebooks(notebooks, out, data, profile, values, cell_timeout)
+    results = run_notebooks(notebooks, out, data, profile, values, cell_timeout, resume)
     if json:
         _print_json(loads(results.to_json(orient="records")))
     else:
@@ -491,8 +496,9 @@ def _answer(words: list[str]) -> int:
     except ImgclfError as error:
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        hint = " What is complete is kept; the same command with --resume goes on."
-        return _complain("Interrupted." + (hint if words[0] == "train" else ""), 130)
+        hints = {"train": "--resume", "run": "--out REPORT --resume"}
+        hint = f" What is complete is kept; the same command with {hints.get(words[0])} goes on."
+        return _complain("Interrupted." + (hint if words[0] in hints else ""), 130)
     except SystemExit as end:  # the argument parser has said what is wrong
         return end.code if isinstance(end.code, int) else 2
 

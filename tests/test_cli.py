@@ -40,9 +40,9 @@ def instead(monkeypatch: pytest.MonkeyPatch) -> dict:
         asked["experiment"] = experiment
         raise KeyboardInterrupt
 
-    def take_all(notebooks, out, data, profile, parameters, cell_timeout) -> pd.DataFrame:
+    def take_all(notebooks, out, data, profile, parameters, cell_timeout, resume) -> pd.DataFrame:
         asked.update(notebooks=notebooks, out=out, data=data, profile=profile)
-        asked.update(parameters=parameters, cell_timeout=cell_timeout)
+        asked.update(parameters=parameters, cell_timeout=cell_timeout, resume=resume)
         return pd.DataFrame({"notebook": ["04_train"], "seconds": [float("nan")]})
 
     monkeypatch.setattr("imgclf_lib.training.train", take)
@@ -218,8 +218,14 @@ def test_the_suite_is_told_all(
         "profile": "full",
         "parameters": {"fixes": "my.csv", "group": "(.)"},
         "cell_timeout": 9,
+        "resume": False,
     }
     assert json.loads(capsys.readouterr().out) == [{"notebook": "04_train", "seconds": None}]
+    assert main(["run", "04", "--resume", "--out", str(tmp_path)]) == 0
+    assert instead["resume"]
+    capsys.readouterr()
+    assert main(["run", "04", "--resume"]) == 2
+    assert "Name the report with --out" in capsys.readouterr().err
 
 
 def test_small_pictures_are_told_of_the_fast_preset(

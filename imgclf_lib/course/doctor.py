@@ -120,7 +120,7 @@ def _disk() -> Check:
 def open_lab(browser: bool = True, port: int = 8888) -> int:
     """Open the course in JupyterLab, and wait until it is closed.
 
-    The server listens on loopback only, with a fresh token, and asks the network for nothing.
+    The server listens on loopback only, always with a token, and asks the network for nothing.
 
     Args:
         browser: Whether to open a web browser.
@@ -143,6 +143,8 @@ def open_lab(browser: bool = True, port: int = 8888) -> int:
         *(sys.executable, "-m", "jupyterlab"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
+        # The user's configuration cannot switch the token off; it stays out of lists of processes.
+        "--ServerApp.identity_provider_class=imgclf_lib.course.identity.Identity",
         f"--ServerApp.root_dir={course_folder()}",
         f"--ServerApp.open_browser={browser}",
         "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from imgclf_lib import __version__
 from imgclf_lib.errors import InputError
+from imgclf_lib.storage import atomic, write_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +121,7 @@ class Outcome(NamedTuple):
         notebook: Its name, without the suffix.
         content: The executed notebook.
         seconds: How long it took.
-        problem: Empty, or the cell that failed and why.
+        problem: Empty, or what failed (such as a cell), and why.
     """
 
     notebook: str
@@ -190,12 +191,12 @@ def _picture(output: Any) -> tuple[str, str]:
 
 
 def write_report(
-    outcomes: Sequence[Outcome], out: Path, about: str, subject: str = ""
+    outcomes: Sequence[Outcome], out: Path, about: str, subject: str = "", planned: int = 0
 ) -> pd.DataFrame:
     """Write ``html/`` of the newest notebook, ``index.html`` and ``results.csv``."""
-    newest = outcomes[-1]
-    page = out / "html" / f"{newest.notebook}.html"
-    page.write_text(_page(newest), encoding="utf-8")
+    for newest in outcomes[-1:]:
+        with atomic(out / "html" / f"{newest.notebook}.html") as beside:
+            beside.write_text(_page(newest), encoding="utf-8")
     rows = [
         {
             "notebook": outcome.notebook,
@@ -206,9 +207,10 @@ def write_report(
         }
         for outcome in outcomes
     ]
-    results = pd.DataFrame(rows)
-    results.to_csv(out / "results.csv", index=False)
-    (out / "index.html").write_text(_index(outcomes, about, subject), encoding="utf-8")
+    results = pd.DataFrame(rows, columns=None if rows else ["notebook", "status", "seconds"])
+    write_table(out / "results.csv", results)
+    with atomic(out / "index.html") as beside:
+        beside.write_text(_index(outcomes, about, subject, planned), encoding="utf-8")
     return results
 
 
@@ -225,12 +227,15 @@ def _page(outcome: Outcome) -> str:
     return page
 
 
-def _index(outcomes: Sequence[Outcome], about: str, subject: str) -> str:
+def _index(outcomes: Sequence[Outcome], about: str, subject: str, planned: int) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     outcomes = sorted(outcomes, key=lambda outcome: outcome.notebook)  # in reading order
     failed = sum(bool(outcome.problem) for outcome in outcomes)
     verdict = f"{failed} failed" if failed else "all passed"
+    count = f"{len(outcomes)} notebooks"
+    if len(outcomes) < planned:
+        count, verdict = f"{len(outcomes)} of {planned} notebooks so far", f"{failed} failed"
     minutes = sum(outcome.seconds for outcome in outcomes) / 60
     given = [(outcome, each) for outcome in outcomes for each in outcome.contributions]
     parts = {part: [pair for pair in given if pair[1].part == part] for part in PARTS}
@@ -244,7 +249,7 @@ def _index(outcomes: Sequence[Outcome], about: str, subject: str) -> str:
     )
     return templates.get_template("report.html").render(
         title=f"{subject}: image classification" if subject else "Image classification",
-        facts=f"{len(outcomes)} notebooks, {verdict}, {minutes:.1f} minutes, {about},"
+        facts=f"{count}, {verdict}, {minutes:.1f} minutes, {about},"
         f" imgclf {__version__}, {time.strftime('%Y-%m-%d %H:%M')}",
         headings=PARTS,
         parts={part: contributions for part, contributions in parts.items() if contributions},

@@ -1,7 +1,7 @@
 """The course, headless: notebooks executed by papermill, and a report about them."""
 
 import ast
-import inspect
+import json
 import shlex
 import sys
 import time
@@ -16,7 +16,7 @@ from imgclf_lib.course.report import Outcome, write_report
 from imgclf_lib.data import load_data, with_whole_paths
 from imgclf_lib.errors import InputError, NotebookError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.storage import course_folder
+from imgclf_lib.storage import course_folder, digest, write_json
 
 # papermill and nbformat take seconds to load, and every notebook imports this chapter: they are
 # imported where notebooks are run.
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PROFILES = ("quick", "full")
 LOADING = ("data", "fixes", "group")  # parameters that say which images there are
+FINISHED = "finished.json"  # which notebooks of a report need not run again, and what they took
+FOLDERS = ("notebooks", "html")
 
 
 class Planned(NamedTuple):
@@ -33,10 +35,12 @@ class Planned(NamedTuple):
     Args:
         path: The notebook.
         parameters: Values for its parameters cell.
+        problem: Why it cannot run, or empty.
     """
 
     path: Path
     parameters: dict[str, Any]
+    problem: str = ""
 
 
 def run_notebooks(
@@ -46,10 +50,11 @@ def run_notebooks(
     profile: str = "quick",
     parameters: dict[str, Any] | None = None,
     cell_timeout: int = 1800,
+    resume: bool = False,
 ) -> pd.DataFrame:
     """Run notebooks one after the other, each in a fresh kernel, and write the report.
 
-    A notebook that fails does not keep the others from running.
+    A notebook that fails, or cannot be run at all, does not keep the others from running.
 
     Args:
         notebooks: Names such as ``04_train`` or ``04``, or paths; all of the course if empty.
@@ -58,6 +63,7 @@ def run_notebooks(
         profile: ``quick``, or ``full`` for the values that reach the headline figures.
         parameters: More values by parameter name, such as ``fixes`` and ``group``.
         cell_timeout: Seconds that one cell may take.
+        resume: Keep what has passed in ``out`` before: the same notebook, parameters and profile.
 
     Returns:
         What ``results.csv`` holds: a row a notebook.
@@ -67,16 +73,30 @@ def run_notebooks(
         NotebookError: If a notebook failed; it names notebook and cell, and the report is there.
     """
     jobs = plan(notebooks, data, profile, parameters or {})
-    _check_out(out)
-    for name in ("notebooks", "html"):
+    _check_out(out, jobs)
+    finished = _read_finished(out) if resume else {}
+    write_json(out / FINISHED, finished)  # what an interruption leaves is known to be a report
+    for name in FOLDERS:
         (out / name).mkdir(parents=True, exist_ok=True)
-    subject = _subject(jobs)
+    about, subject = f"profile {profile}", _subject(jobs)
     outcomes: list[Outcome] = []
+    write_report(outcomes, out, about, subject, len(jobs))
     for number, job in enumerate(jobs, 1):
         print(f"[{number}/{len(jobs)}] {job.path.stem}", file=sys.stderr, flush=True)
-        outcomes.append(_run(job, out, cell_timeout))
-        results = write_report(outcomes, out, f"profile {profile}", subject)
-        print(f"        {outcomes[-1].summary}", file=sys.stderr, flush=True)
+        key, name = _key(job, profile), job.path.stem
+        outcome = _finished(job, out, finished.get(name), key)
+        if outcome is None:
+            if finished.pop(name, None):
+                write_json(out / FINISHED, finished)
+            outcome = _run(job, out, cell_timeout)
+        else:
+            print("        passed before", file=sys.stderr, flush=True)
+        outcomes.append(outcome)
+        results = write_report(outcomes, out, about, subject, len(jobs))
+        if not outcome.problem:
+            finished[name] = {"key": key, "seconds": outcome.seconds}
+            write_json(out / FINISHED, finished)
+        print(f"        {outcome.summary}", file=sys.stderr, flush=True)
     failed = [outcome for outcome in outcomes if outcome.problem]
     if failed:
         what = "; ".join(f"{outcome.notebook}: {outcome.problem}" for outcome in failed)
@@ -100,11 +120,16 @@ def plan(
             parameters[name] = str(path.resolve())
     if data:  # says now what would go wrong in every notebook
         load_data(Experiment(**{name: parameters[name] for name in LOADING if name in parameters}))
-    paths = find_notebooks(notebooks)
-    declared = {path: _declared(path) for path in paths}
+    paths = list(dict.fromkeys(find_notebooks(notebooks)))
+    declared, problems = {}, {}
+    for path in paths:
+        try:
+            declared[path] = _declared(path)
+        except Exception as error:  # whatever the file holds: the others run
+            problems[path] = f"reading it, {_first_line(error)}"
     known = sorted({name for names in declared.values() for name in names})
     for name in parameters:
-        if name not in known:
+        if declared and name not in known:
             raise InputError(
                 "No notebook has this parameter", allowed=", ".join(known), received=name
             )
@@ -112,6 +137,9 @@ def plan(
     Experiment().replace(**{name: parameters[name] for name in parameters if name in names})
     jobs = []
     for path in paths:
+        if path in problems:
+            jobs.append(Planned(path, {}, problems[path]))
+            continue
         wanted = {**(_profile(path) if profile == "full" else {}), **parameters}
         jobs.append(
             Planned(path, {name: wanted[name] for name in wanted if name in declared[path]})
@@ -174,7 +202,7 @@ def notebook_parameters(experiment: Experiment, notebook: str) -> str:
     for each in fields(experiment):
         value, default = getattr(experiment, each.name), each.default
         if each.name in declared:
-            default = ast.literal_eval(declared[each.name]["default"])
+            default = _literal(declared[each.name]["default"])
             default = tuple(default) if isinstance(default, list) else default
         if value == default:
             continue
@@ -207,74 +235,192 @@ def _find(name: str) -> Path:
 def _subject(jobs: Sequence[Planned]) -> str:
     """Name of the data, as the notebooks are given it or have it in their parameters cell."""
     for job in jobs:
-        default = _declared(job.path).get("data", {}).get("default", "''")
-        data = job.parameters.get("data") or ast.literal_eval(default)
-        if data:
+        default = {} if job.problem else _declared(job.path).get("data", {})
+        data = job.parameters.get("data") or _literal(default.get("default", "''"))
+        if isinstance(data, str) and data:
             return Path(data).name
     return ""
+
+
+def _literal(text: str) -> Any:
+    """The value of a parameter in a notebook; None if the notebook computes it."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None
 
 
 def _declared(path: Path) -> dict[str, Any]:
     """The parameters of a notebook, each with its default as source text."""
     import papermill
 
-    return papermill.inspect_notebook(path)
+    notebook = _read(path)
+    name, language = _kernel(notebook)
+    notebook.metadata["kernelspec"] = {"name": name, "display_name": name, "language": language}
+    return papermill.inspect_notebook(notebook)
 
 
 def _profile(path: Path) -> dict[str, Any]:
+    return _read(path).metadata.get("imgclf", {}).get("full", {})
+
+
+def _read(path: Path) -> "NotebookNode":
     import nbformat
 
-    return nbformat.read(path, 4).metadata.get("imgclf", {}).get("full", {})
+    text = path.read_text(encoding="utf-8")
+    if not text.strip():
+        raise ValueError("the file is empty")
+    return nbformat.reads(text, as_version=4)
 
 
-def _check_out(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / "results.csv").is_file():
+def _kernel(notebook: "NotebookNode") -> tuple[str, str]:
+    """Kernel and language; what is Python and names a kernel of elsewhere runs in ours."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    spec = notebook.metadata.get("kernelspec") or {}
+    name = spec.get("name", "")
+    language = notebook.metadata.get("language_info", {}).get("name") or spec.get("language")
+    language = language or "python"
+    if language == "python" and name not in KernelSpecManager().find_kernel_specs():
+        name = "python3"
+    return name, language
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    said = str(error).strip().splitlines()
+    return said[0][:300] if said else type(error).__name__
+
+
+def _check_out(out: Path, jobs: Sequence[Planned]) -> None:
+    stems = [job.path.stem for job in jobs]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise InputError(
+                f"Two notebooks are called {stem}, and a report has one place for them",
+                do="Give one of them another name, or run them one after the other",
+            )
+    for job in jobs:
+        if job.path.resolve() == (out / "notebooks" / job.path.name).resolve():
+            raise InputError(
+                f"The report would be written over {str(job.path)!r}",
+                do="Choose another folder with --out",
+            )
+    if not _is_report(out):
         raise InputError(
             f"{str(out)!r} holds files that are not a report",
             do="Choose an empty or new folder with --out",
         )
 
 
+def _is_report(out: Path) -> bool:
+    """Whether nothing but a report can be lost there: a whole one, or what was interrupted."""
+    if not out.is_dir():
+        return not out.exists()
+    inside = {each.name for each in out.iterdir() if not each.name.startswith(".finished-")}
+    if not inside or inside & {"results.csv", FINISHED}:
+        return True
+    if inside != set(FOLDERS):
+        return False
+    # An interruption before the first notebook was done, in an older version.
+    executed, pages = (list((out / name).iterdir()) for name in FOLDERS)
+    return not pages and all(
+        each.suffix == ".ipynb" and '"papermill"' in each.read_text("utf-8", "replace")
+        for each in executed
+    )
+
+
+def _key(job: Planned, profile: str) -> str:
+    """A text that changes with the notebook, its parameters and the profile."""
+    given = json.dumps(job.parameters, sort_keys=True, default=str)
+    return "" if job.problem else digest(job.path.read_bytes(), given, profile)
+
+
+def _read_finished(out: Path) -> dict[str, Any]:
+    try:
+        finished = json.loads((out / FINISHED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return finished if isinstance(finished, dict) else {}
+
+
+def _finished(job: Planned, out: Path, entry: Any, key: str) -> Outcome | None:
+    """What came of a notebook before, if it passed and nothing about it has changed."""
+    try:
+        if entry["key"] != key or not (out / "html" / f"{job.path.stem}.html").is_file():
+            return None
+        executed = _content(out / "notebooks" / job.path.name)
+        return Outcome(job.path.stem, executed, float(entry["seconds"]), "")
+    except Exception:  # no entry, or a damaged one: run it again
+        return None
+
+
 def _run(job: Planned, out: Path, cell_timeout: int) -> Outcome:
-    import nbformat
+    executed = out / "notebooks" / job.path.name
+    executed.unlink(missing_ok=True)
+    started, problem = time.perf_counter(), job.problem
+    if not problem:
+        problem = _execute(job, executed, cell_timeout)
+    seconds = time.perf_counter() - started
+    try:
+        content = _content(executed)
+    except Exception as error:  # never begun, or executed and still no valid notebook
+        problem = problem or f"reading it, {_first_line(error)}"
+        content = _excuse(problem)
+    return Outcome(job.path.stem, content, seconds, problem)
+
+
+def _execute(job: Planned, executed: Path, cell_timeout: int) -> str:
+    """Execute one notebook; the reason if it fails, whatever is raised on the way."""
     import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    executed = out / "notebooks" / job.path.name
-    started, problem = time.perf_counter(), ""
+    from imgclf_lib.course.engine import CellFailed
+
     try:
+        notebook = _read(job.path)
+        kernel, language = _kernel(notebook)
+        own = (notebook.metadata.get("kernelspec") or {}).get("name")
+        if own and own != kernel:
+            said = f"        there is no kernel {own!r} here: it runs in {kernel}"
+            print(said, file=sys.stderr, flush=True)
         papermill.execute_notebook(
-            job.path,
-            executed,
+            *(str(path).replace("{", "{{").replace("}", "}}") for path in (job.path, executed)),
             job.parameters,
             engine_name="imgclf",
+            kernel_name=kernel,
+            language=language,
             cwd=str(job.path.resolve().parent),
             progress_bar=sys.stderr.isatty(),
             execution_timeout=cell_timeout,
         )
-    except PapermillExecutionError as error:
-        problem = f"{error.ename}: {error.evalue}"
-    except CellTimeoutError:
-        problem = f"the cell took longer than {cell_timeout} seconds"
-    except DeadKernelError as error:
-        problem = inspect.cleandoc(str(error)).rstrip(".").lower()
-    seconds = time.perf_counter() - started
-    notebook = nbformat.read(executed, 4)
-    if problem:
-        problem = f"code cell {_failed_cell(notebook)}, {problem}"
-    return Outcome(job.path.stem, notebook, seconds, problem)
+    except PapermillExecutionError:
+        pass  # of a cell tagged raises-exception: the engine raises CellFailed for all others
+    except CellFailed as failed:
+        return str(failed)
+    except Exception as error:
+        return f"running it, {type(error).__name__}: {_first_line(error)}"
+    return ""
 
 
-def _failed_cell(notebook: "NotebookNode") -> int:
-    """The number of the code cell that ended the run, counted from 1 as in ``In [1]``."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(cells, 1):
-        if any(output.output_type == "error" for output in cell.outputs):
-            return number
-    begun = [
-        number
-        for number, cell in enumerate(cells, 1)
-        if cell.metadata.get("papermill", {}).get("start_time")
+def _content(executed: Path) -> "NotebookNode":
+    """The executed notebook, if pages can be made of it."""
+    import nbformat
+
+    notebook = _read(executed)
+    # Where an error is allowed, papermill still writes in red that the notebook has stopped.
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
     ]
-    return max(begun, default=0)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _excuse(problem: str) -> "NotebookNode":
+    """A notebook that says why there is none."""
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    said = new_output("stream", name="stderr", text=problem)
+    return new_notebook(cells=[new_code_cell(outputs=[said])])

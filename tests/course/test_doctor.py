@@ -4,10 +4,12 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from traitlets.config import Config
 
 from imgclf_lib.backend import load_keras
 from imgclf_lib.course import doctor, examine, open_lab
 from imgclf_lib.course.doctor import Check
+from imgclf_lib.course.identity import Identity
 from imgclf_lib.errors import InputError
 from imgclf_lib.storage import course_folder
 
@@ -113,7 +115,10 @@ def test_the_course_is_opened_on_this_machine_only(started, monkeypatch):
         "--ServerApp.open_browser=False",
         "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
     } <= set(command)
-    assert not [word for word in command if "token" in word], "Jupyter makes a fresh one"
+    assert not [word for word in command if "token" in word], (
+        "others may read it in the list of processes"
+    )
+    assert "--ServerApp.identity_provider_class=imgclf_lib.course.identity.Identity" in command
     settings = options["env"]["JUPYTER_CONFIG_PATH"].split(os.pathsep)
     assert settings == [str(course_folder() / "docs" / "jupyter"), "mine"]
 
@@ -130,3 +135,19 @@ def test_without_a_course_nothing_is_opened(started, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no course"):
         open_lab()
     assert started == []
+
+
+@pytest.mark.parametrize("own", [{}, {"token": ""}, {"token": "mine"}, {"hashed_password": "x"}])
+def test_the_lab_always_has_a_token(own, monkeypatch):
+    monkeypatch.delenv("JUPYTER_TOKEN", raising=False)
+    config = Config({"IdentityProvider": own, "PasswordIdentityProvider": own})
+    one, other = Identity(config=config), Identity(config=config)
+    if own.get("token"):
+        assert one.token == "mine"
+        return
+    assert len(one.token) == 48
+    assert one.token != other.token
+    assert one.token_generated
+    one.token_generated, one.token = False, ""  # as ServerApp does with its own old option
+    assert one.token
+    assert one.token_generated

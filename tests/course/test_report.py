@@ -266,6 +266,16 @@ def test_failed_notebooks_are_said_at_the_top(out: Path) -> None:
     assert "Failed in code cell 3, &lt;b&gt;" in page
 
 
+def test_an_unfinished_report_says_so(out: Path) -> None:
+    write_report([], out, "profile quick", "birds", planned=3)
+    assert "0 of 3 notebooks so far, 0 failed" in (out / "index.html").read_text(encoding="utf-8")
+    assert list(pd.read_csv(out / "results.csv")["notebook"]) == []
+    write_report([notebook("01_a"), notebook("05_b")], out, "profile quick", "birds", planned=3)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "2 of 3 notebooks so far, 0 failed" in page
+    assert "all passed" not in page
+
+
 def test_a_report_fits_a_phone_and_paper(out: Path, browser: Any, shots: Path) -> None:
     wide = pd.DataFrame([range(100, 140)] * 90)
     long = notebook("01_a")

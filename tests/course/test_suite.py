@@ -240,7 +240,7 @@ def given(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: list[Any] = []
 
     def instead(
-        notebooks: Any, out: Any, data: Any, profile: Any, parameters: Any, cell_timeout: Any
+        notebooks: Any, out: Any, data: Any, profile: Any, parameters: Any, *others: Any
     ) -> pd.DataFrame:
         found.extend(suite.plan(notebooks, data, profile, parameters))
         return pd.DataFrame()
@@ -283,3 +283,193 @@ def test_a_folder_with_spaces_reaches_the_notebook(
 def test_what_a_notebook_cannot_be_given_is_named(course: Path) -> None:
     with pytest.raises(InputError, match="04_train has no parameter rotate, zoom"):
         notebook_parameters(Experiment(rotate=5.0, zoom=0.1), "04_train")
+
+
+def change(path: str, function: Callable[[Any], None]) -> None:
+    notebook = nbformat.read(path, 4)
+    function(notebook)
+    nbformat.write(notebook, path)
+
+
+def test_a_notebook_that_cannot_be_used_does_not_stop_the_others(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    broken, empty, foreign = (write(name, GOOD) for name in ("broken", "empty", "foreign"))
+    Path(broken).write_text('{"cells": [')
+    Path(empty).write_text("")
+
+    def name_a_kernel_of_no_machine(notebook: Any) -> None:
+        spec = {"name": "julia-1.99", "display_name": "Julia", "language": "julia"}
+        notebook.metadata = {"kernelspec": spec}
+
+    change(foreign, name_a_kernel_of_no_machine)
+    out = tmp_path / "report"
+    with pytest.raises(NotebookError, match="3 of 4 notebooks failed") as caught:
+        run_notebooks([broken, empty, foreign, write("good", GOOD)], out)
+    results = pd.read_csv(out / "results.csv").set_index("notebook")
+    assert results.loc["broken", "problem"].startswith("reading it, Notebook does not appear")
+    assert results.loc["empty", "problem"] == "reading it, the file is empty"
+    assert "julia" in results.loc["foreign", "problem"]
+    assert results.loc["good", "status"] == "passed"
+    assert caught.value.exit_code == 1
+    assert (out / "index.html").read_text().count("Failed in") == 3
+    assert "the file is empty" in (out / "html" / "empty.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["conda-env-tf-py", ""])
+def test_a_kernel_of_another_machine_is_replaced_by_ours(
+    name: str, write: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write("theirs {1}", GOOD)
+
+    def rename(notebook: Any) -> None:
+        notebook.metadata.kernelspec = {**KERNEL, "name": name} if name else {}
+
+    change(path, rename)
+    before = Path(path).read_bytes()
+    results = run_notebooks([path], tmp_path / "report", parameters={"answer": 5})
+    assert results["answer"].item() == 5
+    assert ("it runs in python3" in capsys.readouterr().err) == bool(name)
+    assert Path(path).read_bytes() == before
+
+
+def test_parameters_that_a_notebook_computes_are_no_hindrance(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    path = write("one", GOOD)
+
+    def compute(notebook: Any) -> None:
+        notebook.cells[1].source = "import os\ndata = os.getcwd()\nanswer = 6 * 7"
+
+    change(path, compute)
+    assert run_notebooks([path], tmp_path / "report")["answer"].item() == 42
+
+
+def test_cells_that_do_not_run_or_may_fail_are_taken_as_jupyter_takes_them(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    path = write("odd", "  \n ", "1 / 0", "import sys; sys.exit(3)", "1 / 0", GOOD)
+
+    def tag(notebook: Any) -> None:
+        for number, name in ((3, "raises-exception"), (4, "raises-exception")):
+            notebook.cells[number].metadata.tags = [name]
+        notebook.cells[5].metadata.tags = ["skip-execution"]
+
+    change(path, tag)
+    results = run_notebooks([path], tmp_path / "report")
+    assert results["status"].item() == "passed"
+    stored = nbformat.read(tmp_path / "report" / "notebooks" / "odd.ipynb", 4)
+    said = [
+        output.ename
+        for cell in stored.cells
+        for output in cell.get("outputs", [])[:1]
+        if output.output_type == "error"
+    ]
+    assert said == ["ZeroDivisionError", "SystemExit"]
+    assert "exception was encountered" not in (tmp_path / "report/html/odd.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import sys; sys.exit(3)", "SystemExit: 3, so it ended before its last cell"),
+        ("%no_such_magic", "UsageError: Line magic function `%no_such_magic` not found."),
+        ("quit()", r"quit\(\) ended it before its last cell"),
+        ("import os; os._exit(1)", "kernel died"),
+        ("raise ValueError('x' * 1000)", "ValueError: x{288} …"),
+    ],
+)
+def test_the_cell_and_the_reason_that_were_really_there(
+    source: str, reason: str, write: Callable[..., str], tmp_path: Path
+) -> None:
+    path = write("trap", "1 / 0", source, "y = 2")
+
+    def tag(notebook: Any) -> None:
+        notebook.cells[2].metadata.tags = ["raises-exception"]
+
+    change(path, tag)
+    with pytest.raises(NotebookError, match=f"trap: code cell 3, {reason}"):
+        run_notebooks([path], tmp_path / "report")
+
+
+def test_what_a_cell_prints_has_an_end(write: Callable[..., str], tmp_path: Path) -> None:
+    flood = "for _ in range(300):\n    print('x' * 100_000)"
+    run_notebooks([write("flood", flood, GOOD)], tmp_path / "report")
+    stored = tmp_path / "report" / "notebooks" / "flood.ipynb"
+    assert stored.stat().st_size < 3_000_000
+    assert stored.read_text().count("characters: the rest of this output was left out.]") == 1
+    assert (tmp_path / "report" / "html" / "flood.html").stat().st_size < 5_000_000
+
+
+def counting(path: Path) -> str:
+    """Source of a cell that leaves a trace each time it runs."""
+    return f"with open({str(path)!r}, 'a') as file: file.write('x')"
+
+
+def test_an_interrupted_run_is_continued_and_nothing_finished_runs_again(
+    write: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, traces = tmp_path / "report", [tmp_path / name for name in "abc"]
+    paths = [write(each.name, counting(each), GOOD) for each in traces]
+    run, pages = suite._run, []
+
+    def interrupted(job: Any, out: Path, cell_timeout: int) -> Any:
+        pages.append((out / "index.html").read_text())
+        if len(pages) == 2:
+            raise KeyboardInterrupt
+        return run(job, out, cell_timeout)
+
+    monkeypatch.setattr(suite, "_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_notebooks(paths, out, parameters={"answer": 7})
+    assert "0 of 3 notebooks so far" in pages[0]
+    assert "1 of 3 notebooks so far, 0 failed" in (out / "index.html").read_text()
+    results = run_notebooks(paths, out, parameters={"answer": 7}, resume=True)
+    assert results["answer"].tolist() == [7, 7, 7]
+    assert [each.read_text() for each in traces] == ["x", "x", "x"]
+    assert "3 notebooks, all passed" in (out / "index.html").read_text()
+    # Other parameters, and a notebook that was changed, run again.
+    run_notebooks(paths[:1], out, parameters={"answer": 8}, resume=True)
+    change(paths[1], lambda notebook: notebook.cells.pop(0))
+    results = run_notebooks(paths, out, parameters={"answer": 7}, resume=True)
+    assert [each.read_text() for each in traces] == ["xxx", "xx", "x"]
+    run_notebooks(paths[2:], out, parameters={"answer": 7})
+    assert traces[2].read_text() == "xx", "without resume all of it runs"
+
+
+def test_what_failed_runs_again(write: Callable[..., str], tmp_path: Path) -> None:
+    cure = tmp_path / "cure"
+    path = write("ill", f"open({str(cure)!r})", GOOD)
+    with pytest.raises(NotebookError, match="FileNotFoundError"):
+        run_notebooks([path], tmp_path / "report")
+    cure.touch()
+    results = run_notebooks([path], tmp_path / "report", resume=True)
+    assert results["status"].item() == "passed"
+
+
+def test_what_an_older_version_left_when_interrupted_is_a_report(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    for name in ("notebooks", "html"):
+        (out / name).mkdir(parents=True)
+    assert run_notebooks([write("one", GOOD)], out)["status"].item() == "passed"
+    mine = tmp_path / "mine"
+    for name in ("notebooks", "html"):
+        (mine / name).mkdir(parents=True)
+    own = mine / "notebooks" / "one.ipynb"
+    own.write_text(Path(write("one", GOOD)).read_text())
+    with pytest.raises(InputError, match="not a report"):
+        run_notebooks([write("one", GOOD)], mine)
+
+
+def test_no_notebook_is_written_over(write: Callable[..., str], tmp_path: Path) -> None:
+    first = write("one", GOOD)
+    run_notebooks([first, first], tmp_path / "report")
+    executed = tmp_path / "report" / "notebooks" / "one.ipynb"
+    before = executed.read_bytes()
+    with pytest.raises(InputError, match="written over"):
+        run_notebooks([str(executed)], tmp_path / "report")
+    with pytest.raises(InputError, match="Two notebooks are called one"):
+        run_notebooks([first, str(executed)], tmp_path / "other")
+    assert executed.read_bytes() == before
