@@ -174,6 +174,7 @@ def test_links_and_devices_are_not_made_and_not_followed(place):
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("form", [".zip", ".tar"])
 def test_names_that_collide(place, form):
     names = ["a/1.jpg", "a/1.jpg", "A/1.JPG", "a/caf\u00e9", "a/cafe\u0301", "b", "b/2.jpg", "a"]
