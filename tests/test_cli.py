@@ -129,10 +129,17 @@ def test_doctor_reports_each_thing(capsys: pytest.CaptureFixture[str]) -> None:
     assert good["backend"]
 
 
-def test_train_evaluate_predict(
+def state_of(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+
+def test_audit_train_evaluate_predict_and_the_folder_stays_as_it_is(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
+    run, before = tmp_path / "run", state_of(images)
+    assert main(["audit", str(images), "--json"]) == 0
+    capsys.readouterr()
     words = ["train", "--data", str(images), *QUICK, "--epochs", "3", "--out", str(run)]
     assert main([*words, "--json"]) == 0
     trained = json.loads(capsys.readouterr().out)
@@ -157,6 +164,7 @@ def test_train_evaluate_predict(
     said = json.loads(capsys.readouterr().out)["predictions"]
     assert [each["rank"] for each in said] == [1, 2]
     assert said[0]["probability"] >= said[1]["probability"]
+    assert state_of(images) == before
 
 
 def test_both_spellings_of_flags_and_presets(

@@ -390,3 +390,11 @@ def test_docstrings_agree_with_signatures(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_have_docstrings(name):
     assert ast.get_docstring(tree_of(name))
+
+
+def test_the_tests_of_the_promises_are_there():
+    root = Path(__file__).parent.parent
+    named = re.findall(r"`(tests/\S+)::(\w+)`", (root / "docs/promises.md").read_text())
+    assert len(named) > 10
+    for path, name in named:
+        assert f"def {name}(" in (root / path).read_text(), f"{path}::{name}"
