@@ -309,7 +309,7 @@ def _meaning(parent: str, layout: dict[str, str], class_folders: str) -> tuple[s
         if f"{parent}/".startswith(root):
             folders = f"{parent}/".removeprefix(root).rstrip("/")
             if not folders:
-                return split, "", "no class"
+                return "", "", "no class"
             return split, folders if class_folders == "nested" else folders.split("/")[0], ""
     return "", "", "not in a split" if any(layout.values()) else "no class"
 
