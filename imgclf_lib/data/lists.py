@@ -82,8 +82,8 @@ def _look_up(root: Path, name: str, inside: Path | None) -> tuple[str, str, str]
     try:
         if inside is not None and not place.resolve().is_relative_to(inside.resolve()):
             return "unsafe", "the path leaves the folder of the list", ""
-        state = place.stat()
-    except (OSError, ValueError) as error:
+        state = place.stat()  # a circle of links is a RuntimeError above
+    except (OSError, ValueError, RuntimeError) as error:
         return "missing", getattr(error, "strerror", "") or str(error), ""
     return "" if stat.S_ISREG(state.st_mode) else "special file", "", stamp_of(state)
 
