@@ -174,6 +174,11 @@ FINDINGS = {
         "remark", "The file holds several pictures; the first of them is used.", NOTHING
     ),
     "column not used": Kind("remark", "A column of the list says nothing that is used.", NOTHING),
+    "classes inside a class": Kind(
+        "warning",
+        "A folder that counts as one class holds nothing but named folders.",
+        "If the inner folders are the classes, use --class_folders nested.",
+    ),
     "names guessed": Kind(
         "warning",
         "The archive does not say how its names are written: names of classes may be wrong.",

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,7 +117,7 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
     ]
     # Where no name ends as those of images do, any file may be one.
     likely = {parent for parent, image in good if image} or {parent for parent, _ in good}
-    layout, doubt = _layout(likely, class_folders == "plain")
+    layout, remarks = _layout(likely, class_folders)
     meanings = {each: _meaning(each, layout, class_folders) for each in set(parents)}
     splits, labels, lost = (
         zip(*(meanings[each] for each in parents), strict=True) if parents else ((), (), ())
@@ -139,7 +139,7 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         "detail": files.detail,
     }
     table = pd.DataFrame({name: pd.array(each, dtype="str") for name, each in columns.items()})
-    return Listing(folder, table, key, (("unclear layout", doubt),) if doubt else ())
+    return Listing(folder, table, key, tuple(remarks))
 
 
 def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], files: _Files) -> None:
@@ -218,6 +218,11 @@ def _split_roots(here: tuple[str, ...], tree: Tree) -> dict[tuple[str, ...], str
         ):
             root += tuple(inner)  # some downloads have seg_train/seg_train
         roots[root] = split
+    # One folder in each of them, as train/images/cat and val/images/cat, is looked through.
+    while len(same := {name for root in roots for name in tree.get(root, ())}) == 1 and all(
+        (*root, *same) in tree for root in roots
+    ):
+        roots = {(*root, *same): split for root, split in roots.items()}
     kinds = set(splits.values())
     trained = any(split == "train" and root in tree for root, split in roots.items())
     shared = set.intersection(*(tree.get(root, set()) for root in roots)) if roots else set()
@@ -226,8 +231,9 @@ def _split_roots(here: tuple[str, ...], tree: Tree) -> dict[tuple[str, ...], str
     return {}
 
 
-def _layout(likely: set[str], plain: bool) -> tuple[dict[str, str], str]:
+def _layout(likely: set[str], class_folders: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """The folders that hold class folders, each with its split; and why that may be wrong."""
+    plain = class_folders == "plain"
     tree: Tree = {(): set()}
     for parent in likely - {""}:
         folders = tuple(parent.split("/"))
@@ -237,14 +243,39 @@ def _layout(likely: set[str], plain: bool) -> tuple[dict[str, str], str]:
     while True:
         roots = {} if plain else _split_roots(here, tree)
         if roots:
-            return {"/".join((*root, "")): split for root, split in roots.items()}, ""
+            doubt = ""
+            break
         # One folder around everything, with folders inside: look through it.
         inner = (*here, *tree[here])
         loose = "/".join(inner) in likely and (plain or not _with_splits(inner, tree))
         if len(tree[here]) != 1 or inner not in tree or loose:
+            roots, doubt = {here: ""}, "" if plain else _doubt(here, tree)
             break
         here = inner
-    return {"/".join((*here, "")) if here else "": ""}, "" if plain else _doubt(here, tree)
+    remarks = [("unclear layout", doubt)] if doubt else []
+    if class_folders == "top" and not doubt:
+        remarks += _deeper_classes(roots, tree, likely)
+    return {"".join(f"{each}/" for each in root): split for root, split in roots.items()}, remarks
+
+
+def _deeper_classes(
+    roots: dict[tuple[str, ...], str], tree: Tree, likely: set[str]
+) -> Iterator[tuple[str, str]]:
+    """A word about folders that count as one class, and hold nothing but folders with names."""
+    for root in roots:
+        for name in sorted(tree.get(root, ())):
+            path = "/".join((*root, name))
+            named = sorted(
+                each for each in tree.get((*root, name), ()) if not re.search(r"\d", each)
+            )
+            if len(named) > 1 and path not in likely:
+                yield (
+                    "classes inside a class",
+                    f"{path!r} counts as one class, and has images only in the folders"
+                    f" {', '.join(named[:5])}{', …' * (len(named) > 5)}. If those are the classes,"
+                    " use --class_folders nested, or give --data the folder that holds them",
+                )
+                return
 
 
 def _with_splits(here: tuple[str, ...], tree: Tree) -> list[str]:
@@ -285,7 +316,7 @@ def _meaning(parent: str, layout: dict[str, str], class_folders: str) -> tuple[s
         if f"{parent}/".startswith(root):
             folders = f"{parent}/".removeprefix(root).rstrip("/")
             if not folders:
-                return split, "", "no class"
+                return "", "", "no class"
             return split, folders if class_folders == "nested" else folders.split("/")[0], ""
     return "", "", "not in a split" if any(layout.values()) else "no class"
 

@@ -82,8 +82,8 @@ def _look_up(root: Path, name: str, inside: Path | None) -> tuple[str, str, str]
     try:
         if inside is not None and not place.resolve().is_relative_to(inside.resolve()):
             return "unsafe", "the path leaves the folder of the list", ""
-        state = place.stat()
-    except (OSError, ValueError) as error:
+        state = place.stat()  # a circle of links is a RuntimeError above
+    except (OSError, ValueError, RuntimeError) as error:
         return "missing", getattr(error, "strerror", "") or str(error), ""
     return "" if stat.S_ISREG(state.st_mode) else "special file", "", stamp_of(state)
 
@@ -97,18 +97,19 @@ def _near_names(root: Path, stem: str, lost: list[str]) -> dict[str, list[str]]:
     """Files that may be meant by names that no file bears; names without any are left out."""
     if not lost:
         return {}
-    suffixes, listed = image_suffixes(), {}
+    suffixes = image_suffixes()
+    listed: dict[str, dict[str, list[str]]] = {}
 
     def names(folder: str) -> dict[str, list[str]]:
         """What lies in a folder, also under its name without ending."""
         if folder not in listed:
-            listed[folder] = found = {}
+            inside = listed[folder] = {}
             with suppress(OSError), os.scandir(root / folder) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    found.setdefault(_same(entry.name), []).append(entry.name)
+                    inside.setdefault(_same(entry.name), []).append(entry.name)
                     bare, suffix = os.path.splitext(entry.name)  # noqa: PTH122  names, no paths
                     if suffix.lower() in suffixes:
-                        found.setdefault(_same(bare), []).append(entry.name)
+                        inside.setdefault(_same(bare), []).append(entry.name)
         return listed[folder]
 
     folders = [each for some in names("").values() for each in some if (root / each).is_dir()]

@@ -131,6 +131,7 @@ BESIDE = re.compile("docs|cover|chest_xray|Test|Meta|seg_pred")
         [*inside("seg_train/seg_train", "seg_test/seg_test"), "seg_pred/seg_pred/1.png"],
         [*inside("pack/v2/train", "pack/v2/test"), "pack/v2/docs/1.png", "pack/cover.png"],
         [*inside("train"), "cover.png"],
+        [*inside("train/images", "val/images"), "docs/1.png"],
         [path.removesuffix(".jpg") for path in inside("train", "test")],  # names without endings
     ],
 )
@@ -140,6 +141,23 @@ def test_what_lies_beside_splits_changes_nothing(paths, tmp_path):
     assert "train" in splits.values()
     problems = [values[2] for path, values in listed(tmp_path).items() if path not in splits]
     assert set(problems) <= {"not in a split", "no class"}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [*inside("photos"), "docs/1.png"],
+        inside("entrainement", "verification"),
+        [*inside("train/images", "train/labels"), *inside("val/images")],
+    ],
+)
+def test_classes_inside_classes_are_remarked(paths, tmp_path, capsys):
+    listing = list_folder(touch(tmp_path, *paths))
+    check_listing("photos", listing)
+    assert "only in the folders cat, dog" in capsys.readouterr().err
+    assert list_folder(tmp_path, "nested").remarks == ()
+    series = list_folder(touch(tmp_path / "b", "cat/day1/1.jpg", "cat/day2/1.jpg", "dog/a/1.jpg"))
+    assert series.remarks == ()
 
 
 def test_a_loose_picture_beside_the_folder_around_changes_nothing(tmp_path):
