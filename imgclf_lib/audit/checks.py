@@ -11,6 +11,7 @@ from scipy.ndimage import uniform_filter
 
 from imgclf_lib.audit.findings import MOST_RELATED, make_findings
 from imgclf_lib.data import components
+from imgclf_lib.files import image_suffixes
 
 # A value is odd if it is far from the others and also beyond a limit of its own: a folder in
 # which all images are alike, or all are different, gives few findings.
@@ -18,6 +19,13 @@ FAR = 3.5  # robust z-score (Iglewicz and Hoaglin 1993)
 TIMES_SIZE = 3.0  # as long or as short as the middle image, in mean side length
 TIMES_SHAPE = 2.5  # as flat or as tall as the middle image
 DARK, BRIGHT = 12.0, 243.0  # mean grey, 0 to 255
+ODD_LIGHT = 5.0  # robust z-score of brightness and contrast together, both as distances
+TIMES_CONTRAST = 2.5  # less contrast than the middle image has, at least
+RARE = (
+    2,
+    20,
+    0.9,
+)  # files of a kind at most, among how many, and the least share of the usual kind
 UNUSUAL = 2.0  # robust z-score that a dark or bright image must also have: grey has ends
 # Variance of the Laplacian, as a part of the variance of the grey values: of white noise 20, of
 # sharp photographs 0.2 to 2, of those that were blurred so that one sees it below 0.05.
@@ -49,7 +57,23 @@ def file_findings(
 ) -> pd.DataFrame:
     """Findings about single files."""
     used = table[table["problem"] == ""]
-    return pd.concat([_rejected(table), _remarks(used), *_odd(used, images, places, padded)])
+    odd = _odd(used, images, places, padded)
+    return pd.concat([_rejected(table), _remarks(used), *odd, *_odd_kinds(used)])
+
+
+def _odd_kinds(used: pd.DataFrame) -> list[pd.DataFrame]:
+    """Files whose format or mode almost no other file has."""
+    ending = used["path"].str.extract(r"(\.[^./]+)$")[0].str.lower().fillna("")
+    formats = ending.map(lambda each: image_suffixes().get(each, each)).replace("MPO", "JPEG")
+    most, among, share = RARE
+    found = []
+    for values in [formats, *([used["mode"]] if "mode" in used else [])]:
+        counts = values.value_counts()
+        if len(used) >= among and counts.iloc[0] >= share * len(used):
+            at = values.map(counts) <= most
+            details = [f"{each}; the usual one is {counts.index[0]}" for each in values[at]]
+            found.append(make_findings("odd kind", used["path"][at], details, action="keep"))
+    return found
 
 
 def _robust_score(values: np.ndarray) -> np.ndarray:
@@ -97,6 +121,7 @@ def _odd(
     where = np.asarray(places)[used.index[rows]] if len(rows) else rows
     deviation[rows] = _contrast(images, where, shape[rows] if padded else np.ones(len(rows)))
     constant = deviation < CONSTANT
+    odd_light, contrast = _odd_light(light, images, np.asarray(places)[used.index], shape, padded)
     short = np.minimum(width, height)
     size = images.shape[1]
     left = (short * size / np.maximum(width, height)).round().clip(1)
@@ -107,6 +132,7 @@ def _odd(
         "very dark": (light < DARK) & (_robust_score(light) < -UNUSUAL),
         "very bright": (light > BRIGHT) & (_robust_score(light) > UNUSUAL),
         "nearly constant": constant,
+        "odd light": odd_light & ~constant,
         "blurred": (sharp < DETAIL * deviation**2) & (_robust_score(smooth) < -FAR) & ~constant,
     }
     middle = {name: used[name].median() for name in ("width", "height", "brightness", "sharpness")}
@@ -120,6 +146,8 @@ def _odd(
                 "odd shape": f"{width[i]:.0f} × {height[i]:.0f} pixels",
                 "little left": f"of {short[i]:.0f} {'rows' if height[i] < width[i] else 'columns'}"
                 f" {left[i]:.0f} {'is' if left[i] == 1 else 'are'} left",
+                "odd light": f"mean grey {light[i]:.0f} of 255, contrast {contrast[i]:.0f}; the"
+                f" middle image has {middle['brightness']:.0f} and {np.median(contrast):.0f}",
                 "nearly constant": f"standard deviation {deviation[i]:.1f}, mean grey"
                 f" {light[i]:.0f} of 255",
                 "blurred": f"sharpness {sharp[i]:.1f}; the middle image has"
@@ -134,6 +162,19 @@ def _odd(
     return found
 
 
+def _odd_light(
+    light: np.ndarray, images: np.ndarray, places: np.ndarray, shape: np.ndarray, padded: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where brightness and contrast together are far from the others; and all contrasts."""
+    step = max(1, images.shape[1] // 16)  # few pixels tell the contrast, of many images soon
+    contrast = _contrast(images, places, shape if padded else np.ones(len(shape)), step)
+    if not len(contrast):
+        return np.zeros(0, bool), contrast
+    amount = np.log(contrast.clip(1))
+    away = np.hypot(_robust_score(light), _robust_score(amount))
+    return (away > ODD_LIGHT) & (amount < np.median(amount) - np.log(TIMES_CONTRAST)), contrast
+
+
 def _beyond(values: np.ndarray, limit: float) -> np.ndarray:
     """Where values are far from the others, and at least so far from their middle."""
     if not len(values):
@@ -141,15 +182,17 @@ def _beyond(values: np.ndarray, limit: float) -> np.ndarray:
     return (np.abs(_robust_score(values)) > FAR) & (np.abs(values - np.median(values)) >= limit)
 
 
-def _contrast(images: np.ndarray, places: np.ndarray, shape: np.ndarray) -> np.ndarray:
+def _contrast(
+    images: np.ndarray, places: np.ndarray, shape: np.ndarray, step: int = 1
+) -> np.ndarray:
     """Standard deviation of the grey values of images, without their padding; 0 to 127.5."""
     size = images.shape[1]
-    away = np.abs(np.arange(size) + 0.5 - size / 2)
+    away = np.abs(np.arange(size) + 0.5 - size / 2)[::step]
     found = [np.empty(0)]
-    step = max(1, PIECE // size**2)
-    for start in range(0, len(places), step):
-        some = slice(start, start + step)
-        grey = images[places[some]].mean(-1)
+    length = max(1, PIECE // size**2)
+    for start in range(0, len(places), length):
+        some = slice(start, start + length)
+        grey = images[places[some]][:, ::step, ::step].mean(-1)
         # One pixel less on each side: there the border mixes with the image.
         high = (size / 2 / shape[some].clip(1) - 1).clip(0.5)
         wide = (size / 2 * shape[some].clip(None, 1) - 1).clip(0.5)

@@ -140,6 +140,12 @@ FINDINGS = {
     ),
     "very dark": Kind("warning", "The image is nearly black.", "Look at it."),
     "very bright": Kind("warning", "The image is nearly white.", "Look at it."),
+    "odd light": Kind(
+        "warning",
+        "Its brightness and contrast together are unlike those of the other images, as of a"
+        " placeholder or a page of text.",
+        "See that it is one of them.",
+    ),
     "blurred": Kind("warning", "The image has far less detail than the others.", "Look at it."),
     "odd size": Kind(
         "warning", "Its size is unlike that of the other images.", "See that it is one of them."
@@ -163,6 +169,11 @@ FINDINGS = {
         "remark",
         "Nearly the same picture is there more than once.",
         "Splits that are made here keep such images together where they can.",
+    ),
+    "odd kind": Kind(
+        "remark",
+        "Hardly any other file is of this kind, so it may come from elsewhere.",
+        "See that it is one of them.",
     ),
     "inner folder": Kind(
         "remark", "A folder inside a class folder: its images count to that class.", NOTHING

@@ -260,7 +260,7 @@ def _look(root: Path, paths: list[str], experiment: Experiment) -> tuple[int, in
             sides.append(sorted(image.size))
             modes.add(image.mode)
     largest = _largest(experiment)
-    short, long = np.median(sides or [(largest, largest)], 0)
+    short, long = np.median(sides or [[largest, largest]], 0)
     # Of a line of text the longer side counts: padded to the shorter one, little would be left.
     narrow = experiment.resize == "pad" and long >= NARROW * short
     automatic = min(int(long if narrow else short), largest)

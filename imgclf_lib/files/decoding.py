@@ -201,7 +201,7 @@ def _without_alpha(image: Image.Image, heard: list[str]) -> Image.Image:
 
 def _levels(image: Image.Image) -> int:
     """How far apart the values of a channel are at most, in mode ``RGB``."""
-    return max(high - low for low, high in image.getextrema())  # type: ignore[misc, operator]
+    return max(high - low for low, high in image.getextrema())  # type: ignore[misc]
 
 
 def _stretch(values: np.ndarray, heard: list[str]) -> Image.Image:

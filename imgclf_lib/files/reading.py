@@ -153,7 +153,7 @@ def open_image(source: Path | io.BytesIO) -> ImageFile.ImageFile:
         if isinstance(source, io.BytesIO):
             source.seek(0)
         try:
-            return JpegImagePlugin.jpeg_factory(source)  # type: ignore[arg-type]  a path, too
+            return JpegImagePlugin.jpeg_factory(source)  # type: ignore[arg-type]
         except SyntaxError:
             pass  # no JPEG
         raise

@@ -108,7 +108,7 @@ def test_blurred_is_little_detail_for_so_much_contrast():
     images = pictures()  # noise: a standard deviation of about 43 in grey
     images[5] = 100 + images[5] // 6  # little contrast, so little detail is no blur
     said = found(table(sharpness={4: 60.0, 5: 60.0, 6: 150.0}), images)
-    assert set(said) == {("blurred", 4)}
+    assert set(said) == {("blurred", 4), ("odd light", 5)}
     smooth = table().assign(sharpness=np.random.default_rng(0).uniform(5, 60, COUNT))
     assert found(smooth) == {}
 
@@ -473,3 +473,36 @@ def test_long_narrow_pictures_of_which_little_is_left():
 def test_few_of_16_bits_is_a_finding_of_its_own():
     words = "16-bit values of which 2.0% of the range is used; 3 pictures: the first is used"
     assert set(found(table(detail={7: words}))) == {("few of 16 bits", 7), ("animation", 7)}
+
+
+def photos(count: int) -> np.ndarray:
+    """Pictures of different light and contrast, as photographs have."""
+    generator = np.random.default_rng(5)
+    spread = generator.normal(1, 0.25, (count, 1, 1, 1)).clip(0.5) * 50
+    pixels = generator.normal(0, 1, (count, 32, 32, 1)) * spread * np.ones(3)
+    return (pixels + generator.normal(110, 35, (count, 1, 1, 1))).clip(0, 255).astype("uint8")
+
+
+def test_a_placeholder_among_photos_is_found():
+    """Almost white with words, or grey: neither very bright nor constant, and of another kind."""
+    images = photos(COUNT)
+    for at, paper, ink in ((7, 235, 200), (8, 128, 100)):
+        images[at] = paper
+        images[at, 14:18, 6:26:2] = ink
+    files = table(brightness=dict(enumerate(images.mean((1, 2, 3)))))
+    files["mode"] = "RGB"
+    files.loc[7, "mode"] = "P"
+    files.loc[9, "path"] = "cat/09.gif"
+    said = found(files, images)
+    assert set(said) == {("odd light", 7), ("odd light", 8), ("odd kind", 7), ("odd kind", 9)}
+    assert said["odd light", 7].detail.startswith("mean grey 23")
+    assert said["odd kind", 7].detail == "P; the usual one is RGB"
+    assert said["odd kind", 9].detail == "GIF; the usual one is JPEG"
+
+
+def test_two_kinds_of_files_are_usual():
+    files = table()
+    files["mode"] = ["L", "RGB"] * (COUNT // 2)
+    assert found(files) == {}
+    few = files.iloc[:12].assign(mode=["P"] + ["RGB"] * 11)
+    assert found(few, pictures()[:12]) == {}
