@@ -27,8 +27,21 @@ from imgclf_lib.data.splits import check_classes, make_splits
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment, input_size
 from imgclf_lib.files import collect_warnings, open_image
-from imgclf_lib.storage import TEMPORARY, building, cache_folder, digest, locked, need_room
+from imgclf_lib.storage import (
+    TEMPORARY,
+    building,
+    cache_folder,
+    digest,
+    file_digest,
+    locked,
+    need_room,
+    write_json,
+)
 
+ARRAYS = (".npy", ".parquet")
+# Facts and files of a folder of decoded files, and of one of its splits.
+DECODED = ("name", "place", "class_order", "images.npy", "pairs.npy", "files.parquet")
+DIVIDED = ("class_names", "fingerprint", "train.npy", "val.npy", "test.npy", "table.parquet")
 MARK = "data.json"  # a folder that holds it is complete, and ours
 PIECE = 16_000_000  # bytes copied at a time
 UNPACKING = "unpacking-"
@@ -95,8 +108,10 @@ def copy_images(images: Path, rows: np.ndarray, out: Path, piece: int = PIECE) -
 
 
 def write_facts(folder: Path, **facts: Any) -> None:
-    """Mark a folder as complete, and say what it is."""
-    (folder / MARK).write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    """Mark a folder as complete, and say what it is, and what its files are."""
+    files = {path.name: path for path in sorted(folder.iterdir()) if path.suffix in ARRAYS}
+    stamps = {name: [*_stamp(path), file_digest(path)] for name, path in files.items()}
+    write_json(folder / MARK, {**facts, "files": stamps})
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -105,6 +120,38 @@ def read_facts(folder: Path) -> dict[str, Any]:
     with suppress(OSError):  # a disk that cannot be written is read all the same
         mark.touch()
     return json.loads(mark.read_text(encoding="utf-8"))
+
+
+def is_ready(folder: Path, needed: Sequence[str]) -> bool:
+    """Whether a folder is complete, with all facts and files; a damaged one is made again.
+
+    A file that was not touched since is trusted; of any other the checksum is compared. Folders
+    of an earlier version have no checksums: then the arrays must be as long as they say.
+    """
+    if not (folder / MARK).is_file():
+        return False
+    try:
+        facts = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        stamps = facts.get("files", {})
+        whole = all(name in facts or (folder / name).is_file() for name in needed)
+        for name, (*stamp, checksum) in stamps.items():
+            path = folder / name
+            whole = whole and (stamp == _stamp(path) or checksum == file_digest(path))
+        for path in folder.glob("*.*") if whole and not stamps else ():
+            if path.suffix == ".npy":
+                np.load(path, mmap_mode="r")
+            elif path.suffix == ".parquet":
+                pd.read_parquet(path)
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, RecursionError):
+        whole = False  # nearly anything may be in a damaged file
+    if not whole:
+        print(f"{folder} is damaged: its images are made again from the data", file=sys.stderr)
+    return whole
+
+
+def _stamp(path: Path) -> list[int]:
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns]
 
 
 def list_caches() -> pd.DataFrame:
@@ -125,7 +172,11 @@ def list_caches() -> pd.DataFrame:
             facts["name"] = folder.name.partition("-")[2].rpartition("-")[0]
         used = folder.stat().st_mtime
         if (folder / MARK).is_file():
-            facts = json.loads((folder / MARK).read_text(encoding="utf-8"))
+            try:
+                found = json.loads((folder / MARK).read_text(encoding="utf-8"))
+                facts = {name: str(found[name]) for name in facts}
+            except (ValueError, LookupError, TypeError, RecursionError):
+                facts["name"] = "damaged"
             used = (folder / MARK).stat().st_mtime
         size = sum(path.stat().st_size for path in files)
         rows.append((facts["name"], facts["place"], size, used, folder.name))
@@ -194,7 +245,7 @@ def _largest(experiment: Experiment) -> int:
 
 def decode_source(source: Source, experiment: Experiment, base: Path) -> None:
     """Make the folder of decoded files if it is not there."""
-    if (base / MARK).is_file():
+    if is_ready(base, DECODED):
         return
     with _filling(base) as new:
         out = new / "images.npy"
@@ -236,6 +287,7 @@ def measure_known(base: Path) -> None:
         table[measures.columns] = measures
         np.save(base / "pairs.npy", _near_duplicates(table, base / "images.npy"))
         table.to_parquet(base / "files.parquet", index=False)
+        write_facts(base, **read_facts(base))
 
 
 def _near_duplicates(table: pd.DataFrame, images: Path) -> np.ndarray:
@@ -324,10 +376,11 @@ def prepare(experiment: Experiment) -> Prepared:
     base = files_folder(source, experiment)
     folder = base / f"splits-{digest(source.labels_key, fixes, *settings)}"
     with locked(Path(f"{base}.lock")):
-        if not (folder / MARK).is_file():
+        if not is_ready(folder, DIVIDED):
             decode_source(source, experiment, base)
             _build_splits(_inspection(source, experiment, base), experiment, base, folder)
-    read_facts(base)
+    with suppress(OSError):
+        (base / MARK).touch()  # in use today
     facts = read_facts(folder)
     return Prepared(source.name, folder, tuple(facts["class_names"]), facts["fingerprint"])
 

@@ -281,7 +281,7 @@ def _load(file: BinaryIO, storages: dict[str, _Storage]) -> Any:
     for opcode, argument, _ in pickletools.genops(file):
         if opcode.name in PLACES:
             places += 1
-            if argument > places:
+            if int(argument or 0) > places:
                 raise pickle.UnpicklingError("it numbers its parts otherwise than one by one")
         elif opcode.name == "FRAME":
             raise pickle.UnpicklingError("torch.save writes no frames")

@@ -247,7 +247,7 @@ def _read_json(path: Path, check: Callable[[dict[str, Any]], bool]) -> dict[str,
 def _check_metrics(found: dict[str, Any]) -> bool:
     status = found.get("status")
     names = ("epochs_run", "train_accuracy", "val_accuracy", "train_seconds")
-    numbers = [found.get(name) for name in names]
+    numbers: list[Any] = [found.get(name) for name in names]
     return status in ("interrupted", "failed") or (
         status == "completed"
         and all(type(each) in (int, float) and math.isfinite(each) for each in numbers)

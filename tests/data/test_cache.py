@@ -1,14 +1,19 @@
 """Cache folders: complete or not there, listed and cleared."""
 
+import errno
+import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from imgclf_lib.data import arrays, cache, clear_caches, inspect_data, list_caches, load_data
@@ -523,3 +528,83 @@ def test_the_automatic_size_of_long_narrow_pictures(sides, resize, size, tmp_pat
     Image.fromarray(pixels).save(folder / "0.png")
     found = inspect_data(Experiment(data=str(folder.parent), resize=resize))
     assert found.images.shape[1:] == (size, size, 1)
+
+
+def damage_table(path):
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def zero(path):
+    content = bytearray(path.read_bytes())
+    content[-600:] = bytes(600)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["today", "earlier version"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *(
+            (name, Path.unlink)
+            for name in ("images.npy", "files.parquet", "pairs.npy", "*/val.npy")
+        ),
+        *((name, lambda path: path.write_bytes(b"")) for name in ("*/train.npy", "*/data.json")),
+        *((name, lambda path: path.write_text("{}")) for name in ("data.json", "*/data.json")),
+        *((name, damage_table) for name in ("files.parquet", "*/table.parquet")),
+        ("images.npy", lambda path: os.truncate(path, 1000)),
+        ("data.json", lambda path: path.write_text("[" * 10**5)),
+        ("*/train.npy", zero),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_damaged_cache_repairs_itself(name, damage, marked, folder, own_cache, capfd):
+    experiment = Experiment(data=str(folder))
+    before = prepare(experiment)
+    base, images = before.folder.parent, (before.folder / "train.npy").read_bytes()
+    table = table_of(before)
+    if not marked:
+        if damage is zero:
+            pytest.skip("An earlier version wrote no checksums")
+        for mark in (base / MARK, before.folder / MARK):
+            facts = json.loads(mark.read_text())
+            del facts["files"]
+            mark.write_text(json.dumps(facts))
+    damage(next(base.glob(name)))
+    list_caches()
+    capfd.readouterr()
+    inspect_data(experiment)
+    assert prepare(experiment) == before
+    assert "damaged: its images are made again" in capfd.readouterr().err
+    assert (before.folder / "train.npy").read_bytes() == images
+    assert table_of(before).equals(table)
+    inspect_data(experiment)
+    prepare(experiment)
+    assert "damaged" not in capfd.readouterr().err, "it is whole again"
+
+
+def test_a_cache_that_was_copied_is_whole(folder, own_cache, decoded):
+    prepared = prepare(Experiment(data=str(folder)))
+    for path in own_cache.rglob("*.*"):
+        os.utime(path, (1, 1))
+    count = len(decoded)
+    assert prepare(Experiment(data=str(folder))) == prepared
+    assert len(decoded) == count
+
+
+def test_a_damaged_folder_is_listed_and_cleared(folder, own_cache):
+    prepared = prepare(Experiment(data=str(folder)))
+    (prepared.folder.parent / MARK).write_text("{")
+    assert list_caches()["name"].tolist() == ["damaged"]
+    assert clear_caches() > 0
+
+
+def test_a_ready_cache_on_a_disk_that_cannot_be_written_is_used(folder, own_cache, monkeypatch):
+    prepared = prepare(Experiment(data=str(folder)))
+
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(FileLock, "_acquire", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert prepare(Experiment(data=str(folder))) == prepared
+    assert inspect_data(Experiment(data=str(folder))).name == "pictures"
