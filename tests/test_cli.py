@@ -217,11 +217,12 @@ def test_the_suite_is_told_all(
         "cell_timeout": 9,
         "resume": False,
     }
+    assert json.loads(capsys.readouterr().out) == [{"notebook": "04_train", "seconds": None}]
     assert main(["run", "04", "--resume", "--out", str(tmp_path)]) == 0
     assert instead["resume"]
+    capsys.readouterr()
     assert main(["run", "04", "--resume"]) == 2
     assert "Name the report with --out" in capsys.readouterr().err
-    assert json.loads(capsys.readouterr().out) == [{"notebook": "04_train", "seconds": None}]
 
 
 def test_small_pictures_are_told_of_the_fast_preset(

@@ -75,7 +75,7 @@ class Engine(NBClientEngine):
         **options: Any,
     ) -> None:
         """Execute a notebook cell by cell; raise ``CellFailed`` if one fails."""
-        if nb_man.nb.metadata.get("kernelspec", {}).get("name") != kernel_name:
+        if (nb_man.nb.metadata.get("kernelspec") or {}).get("name") != kernel_name:
             nb_man.nb.metadata["kernelspec"] = {"name": kernel_name, "display_name": kernel_name}
         client = Client(
             nb_man,

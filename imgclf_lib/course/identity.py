@@ -4,7 +4,6 @@ import secrets
 from typing import Any
 
 from jupyter_server.auth.identity import PasswordIdentityProvider
-from traitlets import validate
 
 
 class Identity(PasswordIdentityProvider):
@@ -12,11 +11,10 @@ class Identity(PasswordIdentityProvider):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.token = self.token or ""  # a default is not validated
+        self.observe(self._never_empty, "token")
+        self._never_empty()
 
-    @validate("token")
-    def _never_empty(self, proposal: Any) -> str:
-        if proposal["value"]:
-            return proposal["value"]
-        self.token_generated = True  # so that it is shown, and the browser gets it
-        return secrets.token_hex(24)
+    def _never_empty(self, _: Any = None) -> None:
+        if not self.token:
+            self.token_generated = True  # so that it is shown, and the browser gets it
+            self.token = secrets.token_hex(24)

@@ -277,7 +277,7 @@ def _kernel(notebook: "NotebookNode") -> tuple[str, str]:
     """Kernel and language; what is Python and names a kernel of elsewhere runs in ours."""
     from jupyter_client.kernelspec import KernelSpecManager
 
-    spec = notebook.metadata.get("kernelspec", {})
+    spec = notebook.metadata.get("kernelspec") or {}
     name = spec.get("name", "")
     language = notebook.metadata.get("language_info", {}).get("name") or spec.get("language")
     language = language or "python"
@@ -333,7 +333,7 @@ def _is_report(out: Path) -> bool:
 def _key(job: Planned, profile: str) -> str:
     """A text that changes with the notebook, its parameters and the profile."""
     given = json.dumps(job.parameters, sort_keys=True, default=str)
-    return digest(job.path.read_bytes(), given, profile)
+    return "" if job.problem else digest(job.path.read_bytes(), given, profile)
 
 
 def _read_finished(out: Path) -> dict[str, Any]:
@@ -380,7 +380,7 @@ def _execute(job: Planned, executed: Path, cell_timeout: int) -> str:
     try:
         notebook = _read(job.path)
         kernel, language = _kernel(notebook)
-        own = notebook.metadata.get("kernelspec", {}).get("name")
+        own = (notebook.metadata.get("kernelspec") or {}).get("name")
         if own and own != kernel:
             said = f"        there is no kernel {own!r} here: it runs in {kernel}"
             print(said, file=sys.stderr, flush=True)

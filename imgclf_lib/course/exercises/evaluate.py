@@ -12,6 +12,7 @@ from imgclf_lib.course.exercises.exercise import (
     judge_number,
     number,
     question,
+    words,
 )
 from imgclf_lib.evaluation import coverage_table, lowest_threshold, mcnemar_test
 
@@ -186,8 +187,9 @@ def compare_baselines(all_right):
 def better_baseline(answer: Any, all_right: dict[str, np.ndarray]) -> str:
     first, second, neither = "nearest neighbours", "linear model", "cannot tell"
     known = {first: first, "nearest neighbour": first, "nearest": first}
-    known |= {second: second, "linear": second, neither: neither, "can't tell": neither}
-    said = known.get(str(answer).strip().lower().replace("-", " "))
+    known |= {second: second, "linear": second}
+    known |= dict.fromkeys((neither, "can't tell", "cannot say", "can not tell"), neither)
+    said = known.get(words(answer))
     if not said:
         raise Mistake(f"One of three texts is wanted: {first!r}, {second!r} or {neither!r}.")
     paired = mcnemar_test(all_right[first], all_right[second])

@@ -11,8 +11,12 @@ import importlib.util
 import inspect
 import math
 import os
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +47,12 @@ class Exercise:
         tests: What it tests: the points an instructor can list.
         judge: Called with the answer and the facts of the notebook; returns what to say about a
             right answer, and raises ``Mistake`` for a wrong one.
-        solve: Called with the facts; returns a right answer. Its source is the solution.
+        solve: Called with the facts; returns a right answer, or the function that is one. What
+            belongs into the cell is taken from its source.
         explanation: Why the solution is right, in a sentence or two.
         hints: From a first nudge to nearly the solution.
+        place: The name that the cell gives to the answer, where it is no function.
+        given: Lines for the cell that give the facts the names by which the solution calls them.
     """
 
     def __init__(
@@ -57,14 +64,18 @@ class Exercise:
         solve: Callable[..., Any],
         explanation: str,
         hints: Sequence[str],
+        place: str = "answer",
+        given: str = "",
     ) -> None:
         self.name, self.title, self.tests = name, title, tuple(tests)
         self.judge, self.solve = judge, solve
         self.explanation, self.hints = explanation, tuple(hints)
+        self.place, self.given = place, given
         self._hints_given = 0
 
     def check(self, answer: Any = None, *facts: Any) -> None:
         """Say whether an answer is right; if it is not, what about it is wrong."""
+        note = _comma_note(answer)
         try:
             if unanswered(answer):
                 raise Unanswered
@@ -72,14 +83,12 @@ class Exercise:
         except Unanswered:
             helps = f"exercises.{self.name}.hint() helps, exercises.{self.name}.solution() tells."
             _show("Not answered yet.", f"Replace the three dots, and run the cell. {helps}")
-        except Mistake as mistake:
-            _show("✗ Not yet.", str(mistake), WRONG_COLOR)
-        except ImgclfError as error:
-            _show("✗ Not yet.", str(error), WRONG_COLOR)
+        except (Mistake, ImgclfError) as mistake:
+            _show("✗ Not yet.", f"{mistake}{note}", WRONG_COLOR)
         except Exception as error:  # whatever the learner's own code raises
             _show("✗ Not yet.", f"Your answer raised {type(error).__name__}: {error}", WRONG_COLOR)
         else:
-            _show("✓ Right.", said, RIGHT_COLOR)
+            _show("✓ Right.", f"{said}{note}", RIGHT_COLOR)
 
     def hint(self) -> None:
         """Give the next hint; after the last one they begin again."""
@@ -96,8 +105,35 @@ class Exercise:
 
     @property
     def source(self) -> str:
-        """The solution as Python code."""
-        return textwrap.dedent(inspect.getsource(self.solve)).rstrip()
+        """The solution: the lines that belong into the cell, before the check."""
+        whole = textwrap.dedent(inspect.getsource(self.solve)).rstrip()
+        [function] = ast.parse(whole).body
+        assert isinstance(function, ast.FunctionDef)
+        body, last = function.body, function.body[-1]
+        body = body[1:] if ast.get_docstring(function) else body
+        ends = [each for node in body for each in _returns(node)]
+        if ends != [last]:  # several ends: it stays a function, and is called
+            facts = ", ".join(each.arg for each in function.args.args)
+            lines = [whole, "", "", f"{self.place} = {function.name}({facts})"]
+        else:
+            rows = whole.splitlines()
+            lines = textwrap.dedent("\n".join(rows[body[0].lineno - 1 :])).splitlines()
+            final = lines.index(textwrap.dedent(rows[last.lineno - 1]))
+            made = {each.name for each in body if isinstance(each, ast.FunctionDef)}
+            if isinstance(last.value, ast.Name) and last.value.id in made:
+                lines = lines[:final]
+            else:
+                lines[final] = f"{self.place} = {lines[final].removeprefix('return ')}"
+        return "\n".join([*filter(None, [self.given]), *lines]).rstrip()
+
+
+def _returns(node: ast.AST) -> Iterator[ast.AST]:
+    """The return statements in a statement, but not those of functions inside it."""
+    if isinstance(node, ast.Return):
+        yield node
+    if not isinstance(node, ast.FunctionDef | ast.Lambda):
+        for each in ast.iter_child_nodes(node):
+            yield from _returns(each)
 
 
 def question(title: str, **about: Any) -> Callable[[Callable[..., str]], Exercise]:
@@ -115,18 +151,33 @@ def call(function: Any, *arguments: Any) -> Any:
     if not callable(function):
         raise Mistake(f"A function is wanted here, not {_kind(function)}.")
     result = function(*arguments)
+    if result is None:
+        raise Mistake(
+            "Your function returned nothing (None). Does it end with return, and what it has found?"
+            " print only shows it."
+        )
     if unanswered(result):
         raise Unanswered
     return result
 
 
+def words(answer: Any) -> str:
+    """An answer in words, without what does not matter: case, quotes, full stops, hyphens."""
+    text = str(answer).lower().replace("’", "'").replace("-", " ")
+    return " ".join(text.strip(" .!'\"").split())
+
+
 def number(answer: Any) -> float:
     """An answer as a number, whatever form it came in."""
     if isinstance(answer, str):
-        text = answer.replace(",", "").replace("_", "").strip()
+        text = _pointed(answer).replace("_", "").replace(" ", "")
         scale = 0.01 if text.endswith("%") else 1.0
         try:
-            return float(text.rstrip("% ")) * scale
+            return float(Fraction(text.rstrip("%"))) * scale
+        except (ValueError, ZeroDivisionError):
+            pass
+        try:
+            return float(text.rstrip("%")) * scale  # nan and inf
         except ValueError:
             raise Mistake(f"A number is wanted here, not the text {answer!r}.") from None
     try:
@@ -134,8 +185,35 @@ def number(answer: Any) -> float:
     except Mistake:
         raise Mistake(f"A number is wanted here, not {_kind(answer)}.") from None
     if values.size != 1:
-        raise Mistake(f"One number is wanted here, not {values.size:,} of them.")
+        comma = ""
+        if isinstance(answer, tuple) and len(answer) == 2:  # Python reads 0,85 as a pair
+            comma = " To Python a comma begins a second number: write 0.85, and 1000 or 1_000."
+        raise Mistake(f"One number is wanted here, not {values.size:,} of them.{comma}")
     return float(values.reshape(()))
+
+
+def _pointed(text: str) -> str:
+    """A number as text, with a decimal point and no other marks.
+
+    A comma that stands before three digits each time, such as 1,024, parts thousands; any other
+    one is a decimal comma.
+    """
+    text = text.strip()
+    if re.match(r"[-+]?[1-9]\d{0,2}(,\d{3})+(?!\d|,)", text):
+        return text.replace(",", "")
+    if re.match(r"[-+]?[1-9]\d{0,2}(\.\d{3})+,\d", text):  # 1.024,5
+        text = text.replace(".", "")
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+
+
+def _comma_note(answer: Any) -> str:
+    """How a number with a comma was read."""
+    if not isinstance(answer, str) or "," not in answer:
+        return ""
+    try:
+        return f" ({answer.strip()} was read as {number(answer):.10g}; Python writes a point.)"
+    except Mistake:
+        return ""
 
 
 def array(answer: Any) -> np.ndarray:
@@ -144,6 +222,8 @@ def array(answer: Any) -> np.ndarray:
         if hasattr(answer, "detach"):  # a PyTorch tensor that remembers its gradient
             answer = answer.detach().cpu()
         values = np.asarray(answer)
+        if values.dtype == object and all(isinstance(each, Real | Decimal) for each in values.flat):
+            values = values.astype(float)  # fractions
     except Exception:
         raise Mistake(f"Numbers are wanted here, not {_kind(answer)}.") from None
     if values.dtype.kind not in "biuf":
@@ -341,15 +421,15 @@ def _changed(cell: Any, known: dict[str, Exercise], keep: bool) -> list[Any]:
         return [cell]
     call = _check_in(cell.source)
     exercise = known[ast.unparse(call.func).split(".")[-2]]
-    answer, *facts = map(ast.unparse, call.args)
+    answer = ast.unparse(call.args[0])
     given = [  # what the cell holds besides the open answer and its check
         ast.get_source_segment(cell.source, node) or ""
         for node in ast.parse(cell.source).body
         if not _defines(node, answer) and ast.unparse(node) != ast.unparse(call)
     ]
-    solved = f"{answer} = {exercise.solve.__name__}({', '.join(facts)})"
+    space = "\n\n" if exercise.source.splitlines()[-1].startswith(" ") else ""  # below a function
     cell.source = "\n".join(
-        [*given, *([""] if given else []), exercise.source, "\n", solved, ast.unparse(call)]
+        [*given, *([""] if given else []), exercise.source + space, ast.unparse(call)]
     )
     # The stored copy stays a valid notebook: the explanation is a cell with its own name.
     why = new_markdown_cell(f"**Solution.** {exercise.explanation}")

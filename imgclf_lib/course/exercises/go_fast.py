@@ -184,6 +184,9 @@ def even(answer: Any) -> str:
                 step / np.linalg.norm(step)
             ),
             "svd gives the right side turned already: do not transpose it again.": _turned(step),
+            "These are the lengths. Put the matrix together again, with all of them 1.": (
+                np.linalg.svd(step, compute_uv=False)
+            ),
             "That is the sign of each number."
             " The directions of the whole matrix are meant.": np.sign(step),
         },

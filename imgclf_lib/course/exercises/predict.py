@@ -60,8 +60,8 @@ def find_first_change(run, photo):
     from imgclf_lib.network import predict_probabilities
 
     moved = [np.roll(photo, shift, axis=1) for shift in range(photo.shape[1])]
-    answers = predict_probabilities(run.model, np.stack(moved)).argmax(axis=1)
-    return int((answers != answers[0]).argmax())  # the first True; 0 if there is none
+    called = predict_probabilities(run.model, np.stack(moved)).argmax(axis=1)
+    return int((called != called[0]).argmax())  # the first True; 0 if there is none
 
 
 def _change(run: Run, photo: np.ndarray, sign: int, axis: int) -> int:
@@ -81,6 +81,7 @@ def _change(run: Run, photo: np.ndarray, sign: int, axis: int) -> int:
         " predict_probabilities(run.model, …).argmax(1).",
         "Compare each answer with answer number 0. The first difference is what you look for.",
     ],
+    given="photo = known.images[0]",
     solve=find_first_change,
     explanation="All shifted versions go through the model as one batch. Number 0 is the picture"
     " itself, and argmax of the comparison finds the first answer that differs from its answer.",
@@ -167,32 +168,34 @@ def softmax(answer: Any) -> str:
         *([2.0, 1.0, -1.0], [1001.0, 1000.0, 998.0]),
         *([[2.0, 1.0, -1.0], [0.0, 0.0, 3.0]], [[0.0, -1.0], [-2000.0, -2001.0]]),
     ]
-    return judge_function(
-        answer,
-        write_softmax(),
-        [(np.array(each),) for each in scores],
-        "Your softmax adds up to 1, stays calm with large scores, and takes whole batches.",
-        lambda scores: {
-            "exp is done. Now divide by the sum, so that they add up to 1.": np.exp(scores),
-            "You divide the scores themselves. Take exp of them first: none is negative then.": (
-                scores / scores.sum()
+    try:
+        return judge_function(
+            answer,
+            write_softmax(),
+            [(np.array(each),) for each in scores],
+            "Your softmax adds up to 1, stays calm with large scores, and takes whole batches.",
+            lambda scores: {
+                "exp is done. Now divide by the sum, so that they add up to 1.": np.exp(scores),
+                "You divide the scores themselves. Take exp of them first: none is negative"
+                " then.": (scores / scores.sum()),
+            },
+            _why_softmax,
+            shape=lambda found, right, scores: (
+                f"For {len(scores)} scores there must be {len(scores)} probabilities."
+                if scores.ndim == 1
+                else f"Two rows of scores must give two rows; yours have shape {found.shape}."
             ),
-        },
-        _why_softmax,
-        shape=lambda found, right, scores: (
-            f"For {len(scores)} scores there must be {len(scores)} probabilities."
-            if scores.ndim == 1
-            else f"Two rows of scores must give two rows; yours have shape {found.shape}."
-        ),
-        changed="Your function changes the scores of its caller. Make a new array instead.",
-        close=1e-4,
-    )
+            changed="Your function changes the scores of its caller. Make a new array instead.",
+            close=1e-4,
+        )
+    except np.exceptions.AxisError:
+        raise Mistake("One row has one axis only; axis=-1 fits one row and several.") from None
 
 
-def measure_kept_accuracy(probabilities, labels, threshold):
-    kept = probabilities.max(axis=1) >= threshold
-    right = probabilities.argmax(axis=1) == labels
-    return right[kept].mean() if kept.any() else 0.0
+def measure_kept_accuracy(chances, labels, threshold):
+    kept = chances.max(axis=1) >= threshold
+    hits = chances.argmax(axis=1) == labels
+    return hits[kept].mean() if kept.any() else 0.0
 
 
 @question(
@@ -203,9 +206,10 @@ def measure_kept_accuracy(probabilities, labels, threshold):
         "right says, image by image, which answer is right. right[mask] keeps some of it.",
         "The mean of True and False is the share of True.",
     ],
+    given='chances, labels = results["validation"], real.labels',
     solve=measure_kept_accuracy,
-    explanation="kept says which images get an answer, right says which answers are right."
-    " right[kept] looks at the first among the second.",
+    explanation="kept says which images get an answer, hits says which answers are right."
+    " hits[kept] looks at the first among the second.",
 )
 def kept_accuracy(
     answer: Any, probabilities: np.ndarray, labels: np.ndarray, threshold: float
@@ -294,6 +298,7 @@ def _as_image(picture: Any, shape: tuple[int, ...]) -> np.ndarray:
         "predict_probabilities(run.model, picture[np.newaxis]).max() says how sure the model is.",
         "Let a loop draw random rectangles, and keep the picture with the highest confidence.",
     ],
+    place="picture",
     solve=draw_nonsense,
     explanation="The loop draws rectangles at random places, and keeps whatever makes the model"
     " surer. It knows nothing about the classes, and still it ends with a picture that the model is"

@@ -311,20 +311,30 @@ def rival(answer: Any, trial: Experiment, noise: float) -> str:
     if not isinstance(rival, Experiment):
         raise Mistake("An experiment is wanted here, such as trial.replace(dropout=0.1).")
     changed = _refuse_unfair(rival, trial)
-    own, other = (train(each, progress="none").history for each in (rival, trial))
-    reached, old = own["val_accuracy"].max(), other["val_accuracy"].max()
-    lower = own["val_loss"].min() < other["val_loss"].min()
-    said = f"Validation accuracy {reached:.4f}; the trial reached {old:.4f}."
-    if reached < old:
+    gains, lower = [], []
+    for seed in (trial.seed, trial.seed + 1):  # one seed may be lucky
+        own, other = (
+            train(each.replace(seed=seed), progress="none").history for each in (rival, trial)
+        )
+        gains.append(own["val_accuracy"].max() - other["val_accuracy"].max())
+        lower.append(own["val_loss"].min() < other["val_loss"].min())
+    gain = float(np.mean(gains))
+    said = (
+        f"With two seeds its validation accuracy is {gains[0]:+.4f} and {gains[1]:+.4f} away from"
+        " that of the trial."
+    )
+    if max(gains) < 0:
         raise Mistake(f"{said} That is worse. What does its learning curve lack: steps, or care?")
-    if reached == old and not lower:
-        raise Mistake(f"{said} That is no better, and the validation loss is no lower.")
-    said += " The validation loss decides: it is lower." if reached == old else ""
-    if reached - old > noise:
-        return f"{said} You changed {changed}. The difference is larger than the noise."
-    return (
-        f"{said} You changed {changed}. But a difference up to {noise:.4f} may be luck: try it with"
-        " another seed before you tell anybody."
+    if min(gains) < 0:
+        raise Mistake(f"{said} Better once and worse once: that is luck. Find a larger change.")
+    if gain > noise:
+        return f"{said} You changed {changed}. That is larger than the noise of {noise:.4f}."
+    if not any(gains) and all(lower):
+        return f"{said} You changed {changed}. The validation loss decides: it is lower."
+    if not any(gains):
+        raise Mistake(f"{said} That is no better.")
+    raise Mistake(
+        f"{said} Higher, but a difference up to {noise:.4f} may be luck. Find a larger change."
     )
 
 

@@ -64,8 +64,8 @@ def average(answer: Any) -> str:
     )
 
 
-def count_head_weights(features, classes, parameters):
-    return features * classes + classes
+def count_head_weights(width, classes, parameters):
+    return width * classes + classes
 
 
 @question(
@@ -74,7 +74,7 @@ def count_head_weights(features, classes, parameters):
     hints=[
         "The head is one dense layer. Notebook 03 counted the weights of such a layer.",
         "Each class has one weight for each feature, and one bias.",
-        "features * classes + classes",
+        "width * classes + classes",
     ],
     solve=count_head_weights,
     explanation="A dense layer has a weight for every pair of input and output, and a bias for"
@@ -101,11 +101,11 @@ def head_weights(answer: Any, features: int, classes: int, parameters: int) -> s
 
 
 def write_head():
-    def answer(features, weights, biases):
+    def head(features, weights, biases):
         scores = features @ weights + biases
         return scores.argmax(axis=1)
 
-    return answer
+    return head
 
 
 def _why_head(found: np.ndarray, *_: Any) -> str:
@@ -153,8 +153,8 @@ def head(answer: Any) -> str:
     )
 
 
-def count_passes(experiment, train, val):
-    return (train + val) * (experiment.epochs - 1)
+def count_passes(shared, train_count, val_count):
+    return (train_count + val_count) * (shared.epochs - 1)
 
 
 @question(
@@ -163,7 +163,7 @@ def count_passes(experiment, train, val):
     hints=[
         "In each epoch the network sees every training image, and then every validation image.",
         "Without the cache that is images times epochs; with it, each image passes once.",
-        "(train + val) * (epochs - 1)",
+        "(train_count + val_count) * (shared.epochs - 1)",
     ],
     solve=count_passes,
     explanation="A frozen backbone says the same of an image in every epoch: all but the first time"

@@ -21,8 +21,8 @@ from imgclf_lib.training import best_trial
 
 def count_grid(choices):
     combinations = 1
-    for values in choices.values():
-        combinations *= len(values)
+    for options in choices.values():
+        combinations *= len(options)
     return combinations
 
 

@@ -68,6 +68,7 @@ def hamming(answer: Any) -> str:
         HASHES,
         "0 for equal hashes, 64 for opposite ones. Two unrelated pictures differ in about 32.",
         lambda a, b: {
+            "That says whether they differ. In how many of their bits?": int(a != b),
             "You have counted the digits that differ. One hexadecimal digit holds four bits: f and"
             " 0 differ in all four of them.": sum(x != y for x, y in zip(a, b, strict=True)),
             "That is the XOR itself: a 1 wherever the two differ. Count its ones.": (
@@ -87,12 +88,12 @@ def hamming(answer: Any) -> str:
 
 
 def _solve_leaked(table):
-    def leaked(files):
-        used = files[files["problem"] == ""]
+    def leaking(table):
+        used = table[table["problem"] == ""]
         train, exam = (used[used["split"] == name] for name in ("train", "test"))
         return train.loc[train["hash"].isin(exam["hash"]), "path"].tolist()
 
-    return leaked
+    return leaking
 
 
 FILES = pd.DataFrame(
@@ -174,6 +175,7 @@ def _solve_bursts():
         r"\d+ is one or more digits, and [^/]+ is anything without a slash.",
         "What stands in the first parentheses is the group. All else may be there to lead to it.",
     ],
+    place="pattern",
     solve=_solve_bursts,
     explanation="[^/]+ is the name of the place, without the folder; _burst and digits follow. The"
     " parentheses say which part is the group; the number of the image stays outside.",
@@ -181,37 +183,47 @@ def _solve_bursts():
 def bursts(answer: Any) -> str:
     if not isinstance(answer, str):
         raise Mistake('A text is wanted: a regular expression such as r"(cat|dog)".')
-    for bursts in (BURSTS, BURSTS + MORE_BURSTS):
-        paths = [path for burst in bursts for path in burst]
-        table = assign_groups(pd.DataFrame({"path": paths, "group": ""}), answer)
-        group = dict(zip(table["path"], table["group"], strict=True))
-        nothing = [path for path in paths if not group[path]]
-        if nothing:
-            raise Mistake(f"It gives {nothing[0]} no group.")
-        if len(set(group.values())) == len(paths):
-            raise Mistake("Each image is a group of its own. Leave the number of the image out.")
-        for one, two in (pair for burst in bursts for pair in pairwise(burst)):
-            if group[one] == group[two]:
-                continue
-            why = f"{one} and {two} are of one burst, in the groups {group[one]!r} and"
-            why += f" {group[two]!r}."
-            if one.split("/")[0] != two.split("/")[0] and "/" in group[one]:
-                why += " A burst may go across class folders: leave the folder out."
-            raise Mistake(why)
-        firsts: dict[str, str] = {}
-        for first, *_ in bursts:
-            other = firsts.setdefault(group[first], first)
-            if other != first:
-                raise Mistake(
-                    f"{other} and {first} are of two bursts, and both get the group"
-                    f" {group[other]!r}. What tells bursts apart is the place and its number."
-                )
-    return "Every burst stays together, also across class folders, and no two of them mix."
+    _judge_groups(answer, BURSTS)
+    said = "Every burst stays together, also across class folders, and no two of them mix."
+    try:
+        _judge_groups(answer, BURSTS + MORE_BURSTS)
+    except Mistake as mistake:
+        return (
+            f"{said} It fits these names; I also tried others, that are not in the list. {mistake}"
+        )
+    return said
 
 
-def _solve_remaining(table, fixes):
+def _judge_groups(pattern: str, bursts: tuple[tuple[str, ...], ...]) -> None:
+    paths = [path for burst in bursts for path in burst]
+    table = assign_groups(pd.DataFrame({"path": paths, "group": ""}), pattern)
+    group = dict(zip(table["path"], table["group"], strict=True))
+    nothing = [path for path in paths if not group[path]]
+    if nothing:
+        raise Mistake(f"It gives {nothing[0]} no group.")
+    if len(set(group.values())) == len(paths):
+        raise Mistake("Each image is a group of its own. Leave the number of the image out.")
+    for one, two in (pair for burst in bursts for pair in pairwise(burst)):
+        if group[one] == group[two]:
+            continue
+        why = f"{one} and {two} are of one burst, in the groups {group[one]!r} and"
+        why += f" {group[two]!r}."
+        if one.split("/")[0] != two.split("/")[0] and "/" in group[one]:
+            why += " A burst may go across class folders: leave the folder out."
+        raise Mistake(why)
+    firsts: dict[str, str] = {}
+    for first, *_ in bursts:
+        other = firsts.setdefault(group[first], first)
+        if other != first:
+            raise Mistake(
+                f"{other} and {first} are of two bursts, and both get the group"
+                f" {group[other]!r}. What tells bursts apart is the place and its number."
+            )
+
+
+def _solve_remaining(table, rows):
     usable = table.loc[table["problem"] == "", "path"]
-    excluded = fixes.loc[fixes["action"] == "exclude", "path"]
+    excluded = rows.loc[rows["action"] == "exclude", "path"]
     return (~usable.isin(excluded)).sum()
 
 
@@ -298,6 +310,8 @@ def weights(answer: Any) -> str:
         found = array(call(answer, counts.copy())).astype(float)
         if found.shape != counts.shape:
             raise Mistake(f"{len(counts)} weights are wanted, one a class; not {found.size}.")
+        if np.allclose(found, counts.max() - counts) and np.ptp(counts):
+            raise Mistake("Subtracting is not enough: divide. Twice the images, half the weight.")
         if not (np.isfinite(found).all() and (found > 0).all()):
             raise Mistake("A weight is a number greater than 0.")
         total = found * counts

@@ -8,9 +8,10 @@ from scipy.signal import convolve2d
 
 from imgclf_lib.backend import load_keras
 from imgclf_lib.course.exercises import build_model as exercises
+from imgclf_lib.course.exercises.build_model import _leads
 from imgclf_lib.course.exercises.exercise import Mistake, Unanswered
 from imgclf_lib.data import load_data
-from imgclf_lib.experiment import Experiment
+from imgclf_lib.experiment import Experiment, preset
 
 keras = load_keras()
 SMALL = Experiment(filters=(8, 12, 16), dense_units=(), dropout=0.0, learning_rate=0.01)
@@ -48,7 +49,7 @@ def test_parameter_mistakes(answer, why):
     assert why in mistake(exercises.convolution_parameters, answer)
 
 
-@pytest.mark.parametrize("answer", [10, "10", np.float32(10), (10,)])
+@pytest.mark.parametrize("answer", [10, "10", np.float32(10), (10,), "10 x 10", "10×10", (10, 10)])
 def test_receptive_field(answer):
     assert "10 pixels" in exercises.receptive_field.judge(answer)
 
@@ -206,6 +207,7 @@ def test_a_model_that_is_trained_already_is_judged_as_it_is(dataset, monkeypatch
         (own_model(classes=10), r"gives (10,)"),
         (own_model(last="relu"), "no probabilities"),
         (SMALL.replace(learning_rate=1e-7), "does not beat the baseline"),
+        (preset("linear"), "no convolution"),
         ("a small one", "An Experiment or a Keras model"),
     ],
 )
@@ -216,6 +218,15 @@ def test_small_network_mistakes(answer, why, dataset):
         assert "20,000" in found
     if "beat" in why:
         assert found.count("%") >= 2
+
+
+@pytest.mark.parametrize(
+    ("right", "rival", "leads"),
+    [(0.821, 0.820, False), (0.84, 0.82, True), (1.0, 1.0, True), (0.8, 0.82, False)],
+)
+def test_one_image_more_is_no_lead(right, rival, leads):
+    places = (np.arange(4000) + 0.5) / 4000
+    assert _leads(places < right, places < rival) is leads
 
 
 def test_every_experiment_can_be_judged(dataset):

@@ -4,6 +4,7 @@ import ast
 import builtins
 import dis
 import json
+import symtable
 from pathlib import Path
 from types import CodeType
 
@@ -13,7 +14,7 @@ import pytest
 from imgclf_lib.cli import main
 from imgclf_lib.course import course_notebooks
 from imgclf_lib.course.exercises import exercise_table, write_copies
-from imgclf_lib.course.exercises.exercise import exercises_of
+from imgclf_lib.course.exercises.exercise import _check_in, exercises_of
 from imgclf_lib.errors import InputError
 
 NOTEBOOKS = course_notebooks()
@@ -111,3 +112,36 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Allowed: strip, keep"):
         write_copies(NOTEBOOKS[:1], tmp_path / "new", "half")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def bound_and_read(source: str) -> tuple[set[str], set[str]]:
+    """Names that lines give a meaning in the notebook, and names that they look up there."""
+    table = symtable.symtable(source, "cell", "exec")
+    bound = {each.get_name() for each in table.get_symbols() if each.is_assigned()}
+    bound |= {each.get_name() for each in table.get_symbols() if each.is_imported()}
+    return bound, global_names(compile(source, "cell", "exec")) | {
+        each.argval
+        for each in dis.get_instructions(compile(source, "cell", "exec"))
+        if each.opname == "LOAD_NAME"
+    }
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_solution_is_the_lines_of_its_cell(path: Path) -> None:
+    """What is shown can be pasted: it defines what is checked, and spoils nothing further down."""
+    cells = [each for each in nbformat.read(path, 4).cells if each.cell_type == "code"]
+    codes = [each.source for each in cells if not each.source.lstrip().startswith("%")]
+    for exercise in exercises_of(path.stem):
+        check = f"exercises.{exercise.name}.check("
+        [place] = [number for number, code in enumerate(codes) if check in code]
+        before = set().union(*(bound_and_read(code)[0] for code in codes[:place]))
+        bound, read = bound_and_read(exercise.source)
+        own = bound_and_read(codes[place])[0]
+        assert ast.unparse(_check_in(codes[place]).args[0]) in bound, exercise.name
+        assert read <= before | bound | own | set(dir(builtins)), exercise.name
+        spoilt, later = bound & before - own, set()
+        for code in codes[place + 1 :]:
+            new, looked_up = bound_and_read(code)
+            later |= looked_up & spoilt
+            spoilt -= new
+        assert later <= {"np", "train"}, (exercise.name, later)

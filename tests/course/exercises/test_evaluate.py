@@ -186,7 +186,8 @@ def exam(first: int, second: int) -> dict[str, np.ndarray]:
 def test_comparisons(first, second, truth):
     all_right = exam(first, second)
     assert exercises.compare_baselines(all_right) == truth
-    assert exercises.better_baseline.judge(f" {truth.capitalize()} ", all_right)
+    for said in (f" {truth.capitalize()} ", f"{truth.capitalize()}."):
+        assert exercises.better_baseline.judge(said, all_right)
     for other in {"nearest neighbours", "linear model", "cannot tell"} - {truth}:
         found = mistake(exercises.better_baseline, other, all_right)
         if truth == "cannot tell":

@@ -1,5 +1,8 @@
 """An exercise answers every kind of answer, and says what is wrong about it."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -15,6 +18,7 @@ from imgclf_lib.course.exercises.exercise import (
     number,
     question,
     unanswered,
+    words,
 )
 from imgclf_lib.errors import InputError
 
@@ -84,11 +88,12 @@ def test_an_error_in_the_learners_code_is_shown(shown) -> None:
     assert shown[0][0] == "✗ Not yet. Your answer raised ZeroDivisionError: division by zero"
 
 
-def test_a_function_that_returns_nothing_is_not_answered(shown) -> None:
-    def empty(): ...
-
+def test_a_function_that_returns_nothing_is_told_so() -> None:
+    for nothing in (lambda: None, lambda: print("7")):
+        with pytest.raises(Mistake, match="returned nothing"):
+            call(nothing)
     with pytest.raises(Unanswered):
-        call(empty)
+        call(lambda: ...)
     with pytest.raises(Mistake, match="A function is wanted here, not an int"):
         call(3)
 
@@ -106,17 +111,75 @@ def test_hints_come_one_after_the_other_and_begin_again(exercise, shown) -> None
 def test_the_solution_is_shown_unless_it_is_hidden(exercise, shown, monkeypatch) -> None:
     exercise.solution()
     assert "Adding up." in shown[0][0]
-    assert "def total(values):\n    return sum(values)" in shown[0][0]
+    assert shown[0][0].endswith("\n\nanswer = sum(values)"), "the line that belongs in the cell"
     monkeypatch.setenv("IMGCLF_SOLUTIONS", "hidden")
     exercise.solution()
     assert "sum(values)" not in shown[1][0]
 
 
+def several_ends(values):
+    """Add up."""
+    if not values:
+        return 0
+    return sum(values)
+
+
+def steps_on_the_way(values):
+    # The values first.
+    first, *others = values
+    return (
+        first + sum(others)  # and the others
+    )
+
+
+def write_function():
+    import math
+
+    def added(values):
+        return math.fsum(values)
+
+    return added
+
+
+@pytest.mark.parametrize("solve", [total, several_ends, steps_on_the_way, write_function])
+def test_a_solution_can_be_pasted_into_its_cell(solve) -> None:
+    solved = Exercise(
+        "added", "", [], judge, solve, "", [], place="found", given="values = list(v)"
+    )
+    scope = {"v": (1, 2, 4)}
+    exec(solved.source, scope)  # our own text above
+    assert (scope["added"](scope["v"]) if solve is write_function else scope["found"]) == 7
+
+
 @pytest.mark.parametrize(
-    ("text", "value"), [("1,024", 1024), ("50 %", 0.5), ("50%", 0.5), ("1e-3", 0.001), (" 7 ", 7)]
+    ("text", "value"),
+    [
+        *[("1,024", 1024), ("50 %", 0.5), ("50%", 0.5), ("1e-3", 0.001), (" 7 ", 7), ("3/4", 0.75)],
+        *[("0,85", 0.85), ("0,100", 0.1), ("1,99", 1.99), ("-1,5", -1.5), ("12,5 %", 0.125)],
+        *[("1.024,5", 1024.5), ("12,345,678", 12345678), ("1,024.5", 1024.5), ("1_000", 1000)],
+        *[(Fraction(3, 4), 0.75), (Decimal("0.1"), 0.1), ("1,5e-3", 0.0015), ("1 000", 1000)],
+    ],
 )
 def test_numbers_may_be_written_in_words(text, value) -> None:
     assert number(text) == pytest.approx(value)
+
+
+def test_how_a_comma_was_read_is_said(exercise, shown) -> None:
+    exercise.check("7,0", VALUES)
+    assert shown[0][0] == "✓ Right. The sum it is. (7,0 was read as 7; Python writes a point.)"
+    exercise.check("0,5", VALUES)
+    assert shown[1][0].endswith("(0,5 was read as 0.5; Python writes a point.)")
+    with pytest.raises(Mistake, match="To Python a comma begins a second number"):
+        number((0, 85))
+    with pytest.raises(Mistake, match="A number is wanted here, not the text '1,2,3'"):
+        number("1,2,3")
+    assert array([Fraction(1, 2), 1]).tolist() == [0.5, 1]
+
+
+def test_words_are_words_however_they_are_written() -> None:
+    for text in ("Cannot tell.", " cannot  tell ", "'cannot-tell'"):
+        assert words(text) == "cannot tell"
+    assert words("Can’t tell!") == "can't tell"
 
 
 def test_numbers_and_arrays_of_the_backend_are_taken() -> None:

@@ -122,20 +122,36 @@ def test_distances_may_not_change_the_images():
         exercises.distances.judge(lambda images, image: ...)
 
 
-def test_every_misfit_and_nothing_else_passes(source):
+def test_every_clear_misfit_and_nothing_else_passes(source):
     means, train = means_of(source), source.train
     away = np.stack([np.square(train.images - mean).sum((1, 2, 3)) for mean in means], axis=1)
     misfits = np.flatnonzero(away.argmin(1) != train.labels)
+    times = np.sqrt(away[np.arange(len(train)), train.labels] / away.min(1))
     solved = exercises.misfit.solve(source, means)
-    assert solved == (misfits[0] if len(misfits) else "none")
+    assert solved == (times.argmax() if len(misfits) else "none")
     exercises.misfit.judge(solved, source, means)
     for row in range(len(train)):
-        if row in misfits:
+        if times[row] >= min(1.5, times.max()) and row in misfits:
             assert "would be wrong here" in exercises.misfit.judge(np.int64(row), source, means)
-        else:
+        elif row not in misfits:
             assert "No other mean is nearer" in mistake(exercises.misfit, str(row), source, means)
+        elif times[row] < 0.99 * times.max():
+            assert "but narrowly" in mistake(exercises.misfit, row, source, means)
     if len(misfits):
-        assert "at least one" in mistake(exercises.misfit, "None", source, means)
+        assert "at least one" in mistake(exercises.misfit, "None.", source, means)
+
+
+def test_a_narrow_misfit_is_no_answer(uneven):
+    train = uneven.train
+    images = np.repeat(np.array([0, 100, 200], "uint8")[train.labels], 4).reshape(-1, 2, 2, 1)
+    (narrow, clear), means = np.flatnonzero(train.labels == 0)[:2], np.zeros((3, 2, 2, 1))
+    means += np.array([0, 100, 200]).reshape(3, 1, 1, 1)
+    images[narrow], images[clear] = 55, 90  # 55 is 1.2 times as far from 0 as from 100
+    flat = dataclasses.replace(uneven)
+    vars(flat)["train"] = dataclasses.replace(train, images=images)
+    assert "but narrowly" in mistake(exercises.misfit, narrow, flat, means)
+    assert "would be wrong here" in exercises.misfit.judge(clear, flat, means)
+    assert exercises.misfit.solve(flat, means) == clear
 
 
 def test_misfit_where_there_is_none(uneven):

@@ -112,6 +112,7 @@ def without_lengths(step, turned=False):
         (lambda step: step / np.linalg.norm(step, 2), "largest length"),
         (lambda step: step / np.linalg.norm(step), "whole matrix"),
         (lambda step: without_lengths(step, True), "do not transpose"),
+        (lambda step: np.linalg.svd(step)[1], "These are the lengths"),
         (np.sign, "sign of each number"),
         (lambda step: np.linalg.svd(step)[0], "keep its shape"),
         (lambda step: 2 * without_lengths(step), "from 2 to 2"),

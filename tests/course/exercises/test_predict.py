@@ -154,6 +154,7 @@ def test_softmax_of_every_kind():
         (in_place, "changes the scores"),
         (lambda scores: stable(scores).sum(), "3 probabilities"),
         (np.exp, "exp is done"),
+        (lambda scores: np.exp(scores) / np.exp(scores).sum(axis=1), "axis=-1 fits one row"),
         (lambda scores: scores / scores.sum(), "Take exp of them first"),
         (lambda scores: stable(scores) * 100, "add up to 100"),
         (lambda scores: stable(-scores), "the answer should be"),

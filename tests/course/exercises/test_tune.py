@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imgclf_lib.course.exercises import tune
-from imgclf_lib.course.exercises.exercise import Exercise, Mistake, Unanswered
+from imgclf_lib.course.exercises.exercise import Exercise, Mistake
 
 CHOICES = {"learning_rate": [1, 2, 3, 4, 5], "batch_size": [16, 64, 256], "dropout": [0, 0.5]}
 RANGES = {"learning_rate": (0.0001, 0.1), "batch_size": (16, 256)}
@@ -130,8 +130,8 @@ def test_log_uniform_names_the_mistake(answer, message):
     assert message in said(tune.log_uniform, answer)
 
 
-def test_a_function_without_a_result_is_not_answered():
-    with pytest.raises(Unanswered):
+def test_a_function_without_a_result_is_told_so():
+    with pytest.raises(Mistake, match="returned nothing"):
         tune.log_uniform.judge(lambda low, high, count, rng: None)
 
 

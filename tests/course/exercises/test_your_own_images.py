@@ -54,12 +54,29 @@ def test_hamming_in_every_form():
             ),
             "zeros at the front",
         ),
+        (lambda a, b: a != b, "says whether they differ"),
+        (lambda a, b: None, "returned nothing"),
         (lambda a, b: "many", "A number is wanted"),
         (7, "A function is wanted"),
     ],
 )
 def test_hamming_mistakes(answer, why):
     assert why in mistake(exercises.hamming, answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (r"(?:roof|pond)_burst\d\d", "It gives dog/pond_burst1_001.jpg no group"),
+        (r"/([a-z]+_burst\d+)_", "no group"),
+        (r"/(.+_burst\d\d?)", "of two bursts"),
+    ],
+)
+def test_names_that_nobody_saw_are_a_remark(answer, why):
+    said = exercises.bursts.judge(answer)
+    assert said.startswith("Every burst stays together")
+    assert "I also tried others, that are not in the list" in said
+    assert why in said
 
 
 def test_leaked_in_every_form():
@@ -158,8 +175,6 @@ def test_patterns(answer):
         (r"[^/]+", "are of one burst"),
         (r"/(roof)", "no group"),
         (r"/([a-z]+)_burst\d", "of two bursts"),
-        (r"/([a-z]+_burst\d+)_", "no group"),
-        (r"/(.+_burst\d\d?)", "of two bursts"),
         (3, "A text is wanted"),
     ],
 )
@@ -193,6 +208,7 @@ def test_weights_in_every_form():
         (lambda n: n / n.sum(), "other way round"),
         (lambda n: np.ones(len(n)), "still rule"),
         (lambda n: 1 / np.sqrt(n), "With the root"),
+        (lambda n: n.max() - n, "Subtracting is not enough"),
         (lambda n: 1 - n / n.sum(), "Subtracting is not enough"),
         (lambda n: 1 / np.log(n), "should be equal"),
         (lambda n: 1 / n[0], "one a class"),
