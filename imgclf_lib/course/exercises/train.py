@@ -318,7 +318,11 @@ def rival(answer: Any, trial: Experiment, noise: float) -> str:
             train(each.replace(seed=seed), progress="none").history for each in (rival, trial)
         )
         gains.append(own["val_accuracy"].max() - other["val_accuracy"].max())
+<<<<<<< HEAD
         lower.append(own["val_loss"].min() < CLEARLY_LOWER * other["val_loss"].min())
+=======
+        lower.append(own["val_loss"].min() < other["val_loss"].min())
+>>>>>>> h-suite
     gain = float(np.mean(gains))
     said = (
         f"With two seeds its validation accuracy is {gains[0]:+.4f} and {gains[1]:+.4f} away from"
