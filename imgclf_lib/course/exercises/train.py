@@ -22,7 +22,6 @@ SAME_DATA = ("image_size", "color", "resize", "validation_fraction", "test_fract
 # What checking an answer may cost: no layer is larger than in the network of the course.
 LARGEST = {"filters": 64, "dense_units": 256, "convolutions": 2}
 MOST_LAYERS = 4
-CLEARLY_LOWER = 0.95  # of two losses, where both accuracies are equal
 
 
 def write_cross_entropy():
@@ -318,11 +317,7 @@ def rival(answer: Any, trial: Experiment, noise: float) -> str:
             train(each.replace(seed=seed), progress="none").history for each in (rival, trial)
         )
         gains.append(own["val_accuracy"].max() - other["val_accuracy"].max())
-<<<<<<< HEAD
-        lower.append(own["val_loss"].min() < CLEARLY_LOWER * other["val_loss"].min())
-=======
         lower.append(own["val_loss"].min() < other["val_loss"].min())
->>>>>>> h-suite
     gain = float(np.mean(gains))
     said = (
         f"With two seeds its validation accuracy is {gains[0]:+.4f} and {gains[1]:+.4f} away from"
