@@ -66,7 +66,7 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        if error.errno and error.filename in (None, str(beside)):
+        if error.errno and str(error.filename or beside) == str(beside):
             error.filename = str(path)  # a full disk names no file, and the other name is ours
         raise
     finally:

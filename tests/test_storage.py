@@ -74,18 +74,19 @@ def test_longer_work_shows_a_bar_on_standard_error(capfd):
     assert "2/3" in told.err
 
 
-def fill(path):
+def fill(path, *names):
     path.write_text("half")
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *names)
 
 
-def test_a_full_disk_names_the_file_that_was_meant(tmp_path):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_full_disk_names_the_file_that_was_meant(named, tmp_path):
     """Linux says of a write to a full disk neither where nor what."""
     with (
         pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"),
         atomic(tmp_path / "a.json") as beside,
     ):
-        fill(beside)
+        fill(beside, *([beside] if named else []))
     assert list(tmp_path.iterdir()) == []
 
 
