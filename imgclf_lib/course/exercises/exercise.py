@@ -112,7 +112,9 @@ class Exercise:
         body, last = function.body, function.body[-1]
         body = body[1:] if ast.get_docstring(function) else body
         ends = [each for node in body for each in _returns(node)]
-        if ends != [last]:  # several ends: it stays a function, and is called
+        if ends != [last] or not isinstance(
+            last, ast.Return
+        ):  # several ends: it stays a function, and is called
             facts = ", ".join(each.arg for each in function.args.args)
             lines = [whole, "", "", f"{self.place} = {function.name}({facts})"]
         else:

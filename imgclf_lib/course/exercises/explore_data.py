@@ -130,14 +130,14 @@ def find_misfit(source, means):
     import numpy as np
 
     train = source.train
-    clearest, row_found = 1.0, "none"
+    clearest, found = 1.0, None
     present = np.unique(train.labels)
     for row, label in enumerate(train.labels):
         away = np.square(train.images[row] - means[present]).sum(axis=(1, 2, 3)) ** 0.5
         times = away[present == label].item() / max(away.min(), 1e-9)
         if times > clearest:
-            clearest, row_found = times, row
-    return row_found
+            clearest, found = times, row
+    return "none" if found is None else found
 
 
 @question(
