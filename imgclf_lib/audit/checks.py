@@ -58,22 +58,23 @@ def file_findings(
     """Findings about single files."""
     used = table[table["problem"] == ""]
     odd = _odd(used, images, places, padded)
-    return pd.concat([_rejected(table), _remarks(used), *odd, *_odd_kinds(used)])
+    return pd.concat([_rejected(table), _remarks(used), *odd, _odd_kinds(used)])
 
 
-def _odd_kinds(used: pd.DataFrame) -> list[pd.DataFrame]:
+def _odd_kinds(used: pd.DataFrame) -> pd.DataFrame:
     """Files whose format or mode almost no other file has."""
     ending = used["path"].str.extract(r"(\.[^./]+)$")[0].str.lower().fillna("")
     formats = ending.map(lambda each: image_suffixes().get(each, each)).replace("MPO", "JPEG")
     most, among, share = RARE
-    found = []
+    details = pd.Series("", used.index)
     for values in [formats, *([used["mode"]] if "mode" in used else [])]:
         counts = values.value_counts()
         if len(used) >= among and counts.iloc[0] >= share * len(used):
-            at = values.map(counts) <= most
-            details = [f"{each}; the usual one is {counts.index[0]}" for each in values[at]]
-            found.append(make_findings("odd kind", used["path"][at], details, action="keep"))
-    return found
+            words = values + f", and {counts.index[0]} is usual"
+            details += words.where(values.map(counts) <= most, "")[used.index] + "\n"
+    details = details.str.strip("\n").str.replace(r"\n+", "; ", regex=True)
+    at = details != ""
+    return make_findings("odd kind", used["path"][at], details[at], action="keep")
 
 
 def _robust_score(values: np.ndarray) -> np.ndarray:

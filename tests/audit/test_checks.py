@@ -496,8 +496,8 @@ def test_a_placeholder_among_photos_is_found():
     said = found(files, images)
     assert set(said) == {("odd light", 7), ("odd light", 8), ("odd kind", 7), ("odd kind", 9)}
     assert said["odd light", 7].detail.startswith("mean grey 23")
-    assert said["odd kind", 7].detail == "P; the usual one is RGB"
-    assert said["odd kind", 9].detail == "GIF; the usual one is JPEG"
+    assert said["odd kind", 7].detail == "P, and RGB is usual"
+    assert said["odd kind", 9].detail == "GIF, and JPEG is usual"
 
 
 def test_two_kinds_of_files_are_usual():
