@@ -18,7 +18,7 @@ from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from imgclf_lib.errors import ImgclfError, InputError, explain, printable
+from imgclf_lib.errors import ImgclfError, InputError, explain, printable, tell
 from imgclf_lib.experiment import PRESETS, Experiment, preset
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def audit(
     found = audit_data(experiment, label_errors, leakage)
     if fix_list is not None:
         write_fixes(suggest_fixes(found), fix_list, Path(found.place))
-        print(printable(f"The fix list is in {fix_list}"), file=sys.stderr)
+        tell(f"The fix list is in {fix_list}")
     if json:
         _print_json(audit_json(found))
     else:
@@ -157,10 +157,9 @@ def train(
         f"   {run.metrics['epochs_run']} epochs in {run.metrics['train_seconds']:.0f} s"
     )
     if preset == "simple" and max(run.environment["image_shape"][:2]) <= SMALL:
-        print(
+        tell(
             "These are small pictures: --preset fast may reach more in the same time. It mirrors"
-            " images, so it is not for letters or digits.",
-            file=sys.stderr,
+            " images, so it is not for letters or digits."
         )
     return 0
 
@@ -203,13 +202,14 @@ def evaluate(
         return 0
     low, high = metrics["accuracy_ci95"]
     subject = metrics["split"] if not data else f"{metrics['data']} ({metrics['split']})"
-    print(
+    line = (
         f"{subject} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f},"
         f" {metrics['n']:,} images)   loss {metrics['loss']:.4f}"
         f"   calibration error {metrics['calibration_error']:.4f}"
     )
+    _print_lines([line])
     if metrics["absent_classes"]:
-        print(f"There are no images of: {', '.join(metrics['absent_classes'])}", file=sys.stderr)
+        tell(f"There are no images of: {', '.join(metrics['absent_classes'])}")
     return 0
 
 
@@ -246,7 +246,7 @@ def predict(
             shares = [f"{name} {probability:.3f}" for name, probability in named]
             _print_lines(["   ".join([str(path), *shares])])
     for path, problem in problems.itertuples(index=False):
-        print(printable(f"{path}: cannot be decoded ({problem})"), file=sys.stderr)
+        tell(f"{path}: cannot be decoded ({problem})")
     # What is no image by name and content may lie beside images.
     return 0 if problems["problem"].str.startswith("unknown extension").all() else 1
 
@@ -356,7 +356,7 @@ def exercises(
     paths = find_notebooks(notebooks)
     if out is not None:
         copies = write_copies(paths, out, solutions)
-        print(printable(f"{len(copies)} notebooks are in {out}"), file=sys.stderr)
+        tell(f"{len(copies)} notebooks are in {out}")
     table = exercise_table(paths)
     if json:
         _print_json(table.to_dict("records"))
@@ -396,7 +396,7 @@ def cache(
 
     if clear:
         freed = clear_caches(names)
-        print(f"{freed / 1e6:,.1f} MB are free again", file=sys.stderr)
+        tell(f"{freed / 1e6:,.1f} MB are free again")
     elif names:
         raise InputError("Names go with --clear", received=" ".join(names))
     table = list_caches()
@@ -548,7 +548,7 @@ def _tell_unfinished(run: Run) -> None:
     """A run that was interrupted or failed answers from its best epoch; that must be known."""
     if (status := run.metrics.get("status", "completed")) != "completed":
         said = f"The training of {run.folder} {STATUS[status]}: its best epoch answers"
-        print(printable(said), file=sys.stderr)
+        tell(said)
 
 
 def _print_json(content: Any) -> None:
@@ -563,5 +563,5 @@ def _print_lines(lines: Iterable[str]) -> None:
 
 def _complain(message: str, code: int) -> int:
     with suppress(OSError):  # nobody can be told where standard error is full
-        print(printable(f"imgclf: {message}"), file=sys.stderr)
+        tell(f"imgclf: {message}")
     return code

@@ -8,6 +8,7 @@ library; the command line says it in the same form.
 
 import errno
 import os
+import sys
 
 
 class ImgclfError(Exception):
@@ -81,6 +82,15 @@ def explain(error: OSError) -> InputError:
         f"{where} cannot be read or written ({reason})",
         do=f"{do}; then give the same command again. What is complete is kept",
     )
+
+
+def tell(text: str) -> None:
+    """Say one line on standard error.
+
+    Args:
+        text: Anything; what could do something to a terminal is escaped, see ``printable``.
+    """
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

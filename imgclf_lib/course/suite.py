@@ -14,7 +14,7 @@ import pandas as pd
 
 from imgclf_lib.course.report import Outcome, write_report
 from imgclf_lib.data import load_data, with_whole_paths
-from imgclf_lib.errors import InputError, NotebookError
+from imgclf_lib.errors import InputError, NotebookError, tell
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.storage import course_folder, digest, write_json
 
@@ -82,7 +82,7 @@ def run_notebooks(
     outcomes: list[Outcome] = []
     write_report(outcomes, out, about, subject, len(jobs))
     for number, job in enumerate(jobs, 1):
-        print(f"[{number}/{len(jobs)}] {job.path.stem}", file=sys.stderr, flush=True)
+        tell(f"[{number}/{len(jobs)}] {job.path.stem}")
         key, name = _key(job, profile), job.path.stem
         outcome = _finished(job, out, finished.get(name), key)
         if outcome is None:
@@ -90,13 +90,13 @@ def run_notebooks(
                 write_json(out / FINISHED, finished)
             outcome = _run(job, out, cell_timeout)
         else:
-            print("        passed before", file=sys.stderr, flush=True)
+            tell("        passed before")
         outcomes.append(outcome)
         results = write_report(outcomes, out, about, subject, len(jobs))
         if not outcome.problem:
             finished[name] = {"key": key, "seconds": outcome.seconds}
             write_json(out / FINISHED, finished)
-        print(f"        {outcome.summary}", file=sys.stderr, flush=True)
+        tell(f"        {outcome.summary}")
     failed = [outcome for outcome in outcomes if outcome.problem]
     if failed:
         what = "; ".join(f"{outcome.notebook}: {outcome.problem}" for outcome in failed)
@@ -383,7 +383,7 @@ def _execute(job: Planned, executed: Path, cell_timeout: int) -> str:
         own = (notebook.metadata.get("kernelspec") or {}).get("name")
         if own and own != kernel:
             said = f"        there is no kernel {own!r} here: it runs in {kernel}"
-            print(said, file=sys.stderr, flush=True)
+            tell(said)
         papermill.execute_notebook(
             *(str(path).replace("{", "{{").replace("}", "}}") for path in (job.path, executed)),
             job.parameters,

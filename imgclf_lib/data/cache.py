@@ -8,7 +8,6 @@ and are there only when they are complete.
 import json
 import math
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from imgclf_lib.data.duplicates import similar_pairs
 from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, check_listing, read_fixes
 from imgclf_lib.data.sources import Source, known_table, load_known, open_source
 from imgclf_lib.data.splits import check_classes, make_splits
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, tell
 from imgclf_lib.experiment import Experiment, input_size
 from imgclf_lib.files import collect_warnings, open_image
 from imgclf_lib.storage import (
@@ -145,7 +144,7 @@ def is_ready(folder: Path, needed: Sequence[str]) -> bool:
     except (OSError, EOFError, ValueError, TypeError, AttributeError, RecursionError):
         whole = False  # nearly anything may be in a damaged file
     if not whole:
-        print(f"{folder} is damaged: its images are made again from the data", file=sys.stderr)
+        tell(f"{folder} is damaged: its images are made again from the data")
     return whole
 
 
@@ -472,5 +471,5 @@ def report_rejected(found: InspectedData) -> None:
         )
         counts = f"{len(found.table) - len(rejected)} files used, {len(rejected)} not used"
         why = f"({first}{f'; and {len(rejected) - 3} more' if len(rejected) > 3 else ''})"
-        tell = f"imgclf audit {found.place} tells the reason of each."
-        print(f"{found.name}: {counts} {why}. {tell}", file=sys.stderr)
+        more = f"imgclf audit {found.place} tells the reason of each."
+        tell(f"{found.name}: {counts} {why}. {more}")

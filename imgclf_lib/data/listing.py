@@ -6,14 +6,13 @@ Nothing is opened here: pixels are looked at later, once.
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, tell
 from imgclf_lib.files import ARCHIVE_SUFFIXES, CONTENT_PROBLEMS, image_suffixes
 from imgclf_lib.storage import atomic, digest, safe_cell, stamp_of
 
@@ -325,7 +324,7 @@ def check_listing(name: str, listing: Listing) -> None:
     """Refuse files whose classes would be guessed, and lists of nothing; say other remarks."""
     for kind, detail in listing.remarks:
         if kind != "unclear layout":
-            print(f"{name}: {detail}.", file=sys.stderr)
+            tell(f"{name}: {detail}.")
     for kind, detail in listing.remarks:
         if kind == "unclear layout":
             raise InputError(f"{name!r} can be read in two ways: {detail}")
@@ -477,10 +476,9 @@ def apply_fixes(table: pd.DataFrame, fixes: pd.DataFrame, name: str) -> pd.DataF
     unknown = wanted.loc[~wanted["path"].isin(table["path"]), "path"]
     if len(unknown):
         some = ", ".join(map(repr, unknown.head(3)))
-        print(
+        tell(
             f"{name}: {len(unknown)} of its files are not in the data: {some}"
-            f"{' and others' if len(unknown) > 3 else ''}",
-            file=sys.stderr,
+            f"{' and others' if len(unknown) > 3 else ''}"
         )
     rows = pd.Series(table.index, index=table["path"])
     rows = rows[~rows.index.duplicated()]

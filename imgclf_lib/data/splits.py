@@ -1,13 +1,11 @@
 """Training, validation and test: stratified by class and seeded; copies stay together."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 
 from imgclf_lib.data.duplicates import components
 from imgclf_lib.data.listing import SPLITS
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, tell
 
 
 def group_images(table: pd.DataFrame, pairs: np.ndarray | None = None) -> np.ndarray:
@@ -139,12 +137,11 @@ def _group_counts(labels: pd.Series, groups: np.ndarray) -> pd.Series:
 def _warn_of_division(classes: list[str]) -> None:
     if classes:
         named = f"{', '.join(map(repr, classes[:10]))}{' and others' if len(classes) > 10 else ''}"
-        print(
+        tell(
             f"Nearly all images of {named} look alike, so near-duplicates had to be divided between"
             " training, validation and test: scores may be better than on new pictures. If they"
             " are of one scene, that is in order, and --near_duplicates split says so. Otherwise"
-            " add images, or tell with --group which belong together.",
-            file=sys.stderr,
+            " add images, or tell with --group which belong together."
         )
 
 

@@ -1,6 +1,5 @@
 """Predict once, then measure: accuracy with its interval, calibration, coverage, mistakes."""
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from imgclf_lib.data import Split, load_data, load_other
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, tell
 from imgclf_lib.network import predict_probabilities
 from imgclf_lib.storage import write_json, write_table
 from imgclf_lib.training import Run
@@ -93,10 +92,9 @@ def _images_of(run: Run, data: str, split: str) -> tuple[str, Split]:
         data=data, image_size=height, color="grey" if channels == 1 else "color"
     )
     if wanted.fixes and not Path(wanted.fixes).expanduser().is_file():
-        print(
+        tell(
             f"The fix list of the run, {wanted.fixes}, is gone: if {data} is the run's own data,"
-            " images that it was trained on are measured too",
-            file=sys.stderr,
+            " images that it was trained on are measured too"
         )
     with suppress(InputError):  # other data need not be fit for training
         own = load_data(wanted)

@@ -14,7 +14,6 @@ import dataclasses
 import math
 import os
 import re
-import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ import pandas as pd
 
 from imgclf_lib.backend import compute_dtype, load_keras
 from imgclf_lib.data import ImageData, Split
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, tell
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.network import (
     AUGMENTATIONS,
@@ -122,10 +121,9 @@ def _train_head(
     features = cached_features(model, experiment, job.data, progress=job.progress)
     asked = [name for name in AUGMENTATIONS if getattr(experiment, name) not in (0, "none")]
     if asked and not experiment.fine_tune_epochs and job.progress != "none":
-        print(
+        tell(
             f"Frozen features see no augmentation: {', '.join(asked)} would act in fine-tuning"
-            " only (fine_tune_epochs)",
-            file=sys.stderr,
+            " only (fine_tune_epochs)"
         )
     classes, width = len(job.data.class_names), features["train"].images.shape[1]
     head = checkpoint or build_head(experiment, width, classes)

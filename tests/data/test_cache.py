@@ -608,3 +608,13 @@ def test_a_ready_cache_on_a_disk_that_cannot_be_written_is_used(folder, own_cach
     monkeypatch.setattr(Path, "touch", refuse)
     assert prepare(Experiment(data=str(folder))) == prepared
     assert inspect_data(Experiment(data=str(folder))).name == "pictures"
+
+
+def test_names_of_rejected_files_give_no_orders(tmp_path, own_cache, make_images, capsys):
+    folder = make_images(tmp_path / "shapes", 6)
+    (folder / "rows" / "\x1b[31mred.png").write_bytes(b"no image")
+    prepare(Experiment(data=str(folder)))
+    said = capsys.readouterr().err
+    assert "1 not used" in said
+    assert r"\x1b[31mred.png" in said
+    assert "\x1b[31m" not in said
