@@ -26,7 +26,7 @@ def test_start_here(open_notebook):
     notebook.retype(cell, "exercises.looks.hint()", "exercises.looks.hint()")
     cell.get_by_text("Hint 2 of 3.").wait_for()
     notebook.retype(cell, "# exercises.looks.solution()", "exercises.looks.solution()")
-    cell.get_by_text("def count_looks(epochs):").wait_for()
+    cell.get_by_text("Every picture, once in every epoch.").wait_for()
     notebook.shoot("00-exercise-solution", cell)
 
     cell = notebook.cell("exercises.right_answers.check")
