@@ -9,7 +9,7 @@ from PIL import Image
 from imgclf_lib.data import load_data
 from imgclf_lib.errors import InputError
 from imgclf_lib.evaluation import Manner, draw_strokes, manner_of, predict_files, predict_image
-from imgclf_lib.evaluation.prediction import DRAWING
+from imgclf_lib.evaluation.prediction import DRAWING, PIECE
 from imgclf_lib.files import decode
 from imgclf_lib.network import predict_probabilities
 
@@ -105,13 +105,15 @@ def test_broken_files_are_reported_and_the_others_predicted(trained, images, tmp
     assert len(only.problems) == 1
 
 
-def test_more_files_than_one_piece(trained, images, monkeypatch):
-    monkeypatch.setattr("imgclf_lib.evaluation.prediction.PIECE", 5)
-    files = sorted(images.glob("*/00[0-3].png"))
-    found = predict_files(trained, files, top=1)
-    assert found.table["path"].tolist() == [str(path) for path in files]
-    alone = [predict_files(trained, [path], top=1).table["probability"][0] for path in files[4:6]]
-    np.testing.assert_allclose(found.table["probability"][4:6], alone, atol=1e-5)
+def test_more_files_than_one_piece(trained, images):
+    few = sorted(images.glob("*/00[0-3].png"))
+    files = few * (PIECE // len(few) + 2)
+    found = predict_files(trained, files, top=1).table
+    assert found["path"].tolist() == [str(path) for path in files]
+    alone = predict_files(trained, few, top=1).table
+    for start in range(0, len(files), len(few)):
+        part = found["probability"][start : start + len(few)]
+        np.testing.assert_allclose(part, alone["probability"], atol=1e-5)
 
 
 def test_wrong_input(trained, images, tmp_path):
