@@ -88,8 +88,8 @@ class Experiment:
     )
     class_folders: Literal["top", "nested", "plain"] = _field(
         "top",
-        "top: the first folder, inside train, val and test if there are such, names the class;"
-        " nested: every folder with images does; plain: as top, but train and test are classes too",
+        "top: the first folder names the class; nested: every folder with images does; plain: as"
+        " top, but train and test are classes too",
     )
     # Preprocessing and augmentation
     scaling: Literal["unit", "standardize", "none"] = _field(
