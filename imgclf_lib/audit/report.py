@@ -35,7 +35,7 @@ class Audit:
         name: Known name, or the name of the folder, list or archive.
         place: The known name, or the whole path of the folder, list or archive.
         experiment: What said which data.
-        table: A row a file, with the columns of ``catalog.COLUMNS``; splits as they were given.
+        table: A row a file, with the columns of ``listing.COLUMNS``; splits as they were given.
         findings: A row a finding, with the columns ``severity``, ``problem`` (a kind of
             ``findings.FINDINGS``), ``path``, ``detail``, ``related`` (tuple of other paths),
             ``action`` and ``label`` (what is suggested); most severe first.

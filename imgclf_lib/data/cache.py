@@ -342,7 +342,7 @@ class InspectedData(NamedTuple):
     Args:
         name: As in ``Prepared``.
         place: The known name, or the whole path of folder, list or archive.
-        table: A row a file, with the columns ``catalog.COLUMNS``.
+        table: A row a file, with the columns ``listing.COLUMNS``.
         images: Memory-mapped ``uint8`` array of shape ``(m, size, size, channels)``.
         file: Where that array is on disk.
         places: ``int64`` array of shape ``(n,)``: the image of each row of the table; -1 if none.

@@ -84,7 +84,7 @@ class BadImage(InputError):
     """A file that did not become pixels.
 
     Args:
-        problem: The kind, one of ``pixels.CONTENT_PROBLEMS``.
+        problem: The kind, one of ``CONTENT_PROBLEMS``.
         detail: What exactly.
     """
 

@@ -229,6 +229,12 @@ def test_one_image_more_is_no_lead(right, rival, leads):
     assert _leads(places < right, places < rival) is leads
 
 
+def test_few_images_ask_for_no_proof():
+    places = (np.arange(20) + 0.5) / 20
+    assert _leads(places < 0.7, places < 0.6)
+    assert not _leads(places < 0.6, places < 0.6)
+
+
 def test_every_experiment_can_be_judged(dataset):
     hard = SMALL.replace(label_smoothing=0.1, scaling="standardize", class_weights="balanced")
     assert re.search("does not beat|Small and good", verdict(hard, dataset))

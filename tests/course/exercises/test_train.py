@@ -257,6 +257,17 @@ class TestRival:
             told = str(mistake)
         assert said in told
 
+    def test_where_images_are_too_few_the_loss_decides(self, slow, monkeypatch):
+        def instead(experiment, progress):
+            own = experiment.dropout > 0
+            history = pd.DataFrame(
+                {"val_accuracy": [0.5 + 0.1 * own], "val_loss": [1.0 - 0.1 * own]}
+            )
+            return SimpleNamespace(history=history)
+
+        monkeypatch.setattr(exercises, "train", instead)
+        assert "loss decides" in judge(exercises.rival, slow.replace(dropout=0.2), slow, 0.5)
+
     def test_the_solution_passes(self, slow):
         easy = slow.replace(learning_rate=0.0003)
         assert judge(exercises.rival, exercises.choose_rival(easy, 0.1), easy, 0.1)
