@@ -9,11 +9,15 @@ Notebook 05, Evaluate, teaches it; 06 prediction.
 
 from imgclf_lib.evaluation.advice import data_advice, result_advice
 from imgclf_lib.evaluation.baselines import (
-    mcnemar_test,
     predict_linear,
     predict_most_frequent,
     predict_nearest,
     principal_components,
+)
+from imgclf_lib.evaluation.luck import (
+    compare_predictions,
+    compare_seeds,
+    mcnemar_test,
 )
 from imgclf_lib.evaluation.metrics import (
     Evaluation,
@@ -42,6 +46,8 @@ __all__ = [
     "Manner",
     "calibration_table",
     "classes_to_show",
+    "compare_predictions",
+    "compare_seeds",
     "confused_pairs",
     "coverage_table",
     "data_advice",

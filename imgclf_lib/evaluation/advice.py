@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from imgclf_lib.data import ImageData
+from imgclf_lib.evaluation.luck import LEVEL
 from imgclf_lib.evaluation.metrics import Evaluation, confused_pairs, wilson_interval
 from imgclf_lib.training import Run
 
@@ -74,14 +75,14 @@ def result_advice(
         run: The run that was evaluated.
         training_images: How many images it learned from.
         baseline: Name of the best simple classifier.
-        paired: Network against baseline, as from ``baselines.mcnemar_test``.
+        paired: Network against baseline, as from ``luck.mcnemar_test``.
 
     Returns:
         Sentences, the most urgent first; empty if the numbers ask for nothing.
     """
     metrics, training, said = result.metrics, run.metrics, []
     low, high = metrics["accuracy_ci95"]
-    if paired["p_value"] >= 0.05:
+    if paired["p_value"] >= LEVEL:
         said.append(
             f"Do not rely on this network yet: {metrics['n']:,} test images cannot tell it from the"
             f" baseline {_quoted(baseline)}."

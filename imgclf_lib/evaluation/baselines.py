@@ -1,9 +1,8 @@
-"""Simple classifiers that a network has to beat, and a test of whether it does."""
+"""Simple classifiers that a network has to beat."""
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -57,25 +56,6 @@ def predict_linear(train: Split, images: np.ndarray) -> np.ndarray:
     # The nearest neighbours need the components as they are; the linear model equal scales.
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
     return _fit_predict(model, train, images)
-
-
-def mcnemar_test(first_correct: np.ndarray, second_correct: np.ndarray) -> dict[str, float]:
-    """Whether two classifiers differ on the same images: the exact McNemar test.
-
-    From McNemar (1947). Only the images that exactly one of the two gets right tell anything.
-
-    Args:
-        first_correct: Boolean array of shape ``(n,)``: where the first classifier is right.
-        second_correct: The same for the second, for the same images.
-
-    Returns:
-        ``only_first`` and ``only_second`` (counts) and ``p_value``.
-    """
-    only_first = int((first_correct & ~second_correct).sum())
-    only_second = int((second_correct & ~first_correct).sum())
-    different = only_first + only_second
-    p_value = float(binomtest(only_first, different).pvalue) if different else 1.0
-    return {"only_first": only_first, "only_second": only_second, "p_value": p_value}
 
 
 def principal_components(

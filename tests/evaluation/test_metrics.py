@@ -28,7 +28,6 @@ from imgclf_lib.evaluation import (
     evaluate,
     images_in_cell,
     lowest_threshold,
-    mcnemar_test,
     measure,
     predict_files,
     wilson_interval,
@@ -143,18 +142,6 @@ def test_calibration_against_a_plain_loop(seed):
     table = calibration_table(probabilities, labels)
     assert _calibration_error(table) == pytest.approx(error, abs=1e-6)
     assert table["count"].sum() == 500
-
-
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (8, 2), (30, 12), (5, 5)])
-def test_paired_test_by_hand(first, second):
-    """The exact McNemar test is a sign test: a binomial sum."""
-    one = np.array([True] * first + [False] * second + [True] * 7 + [False] * 3)
-    two = np.array([False] * first + [True] * second + [True] * 7 + [False] * 3)
-    count, few = first + second, min(first, second)
-    tail = sum(math.comb(count, k) for k in range(few + 1)) / 2**count
-    found = mcnemar_test(one, two)
-    assert (found["only_first"], found["only_second"]) == (first, second)
-    assert found["p_value"] == pytest.approx(min(1.0, 2 * tail))
 
 
 def test_prediction_table_by_hand():
