@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,6 +14,7 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from imgclf_lib.course.exercises import write_copies
 from imgclf_lib.course.exercises.exercise import exercises_of
@@ -66,6 +68,17 @@ def test_the_course_is_complete_and_in_order() -> None:
     assert [path.stem for path in NOTEBOOKS] == ORDER
 
 
+def test_pictures_are_stored_once() -> None:
+    pictures = {"text/html": "<img>", "image/png": "", "text/plain": "A line."}
+    box = {"text/html": "<p>Right.</p>", "text/plain": "Right."}
+    outputs = [new_output("display_data", dict(each)) for each in (pictures, box)]
+    stored = runpy.run_path(str(ROOT / "docs" / "refresh.py"))["clean"](
+        new_notebook(cells=[new_code_cell(outputs=outputs)])
+    )
+    data = [output.data for output in stored.cells[0].outputs]
+    assert data == [{"image/png": "", "text/plain": "A line."}, box]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 class TestForm:
     def test_is_stored_as_a_clean_headless_run(self, path: Path) -> None:
@@ -108,6 +121,7 @@ class TestForm:
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     assert len(output.metadata["image/png"]["alt"]) > 20
+                    assert "text/html" not in output.data, "GitHub would show no picture"
 
     def test_links_lead_somewhere(self, path: Path) -> None:
         for cell in cells(path, "markdown"):

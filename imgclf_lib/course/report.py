@@ -68,15 +68,15 @@ def for_report(
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from imgclf_lib.plots import png
+    from imgclf_lib.plots import mime_bundle
 
     if part not in PARTS:
         raise InputError("The report has no such part", allowed=", ".join(PARTS), received=part)
     metadata: dict[str, Any] = {}
     bundle: dict[str, Any] = {REPORT_TYPE: {"part": part, "title": title}}
     if isinstance(content, Axes | Figure):
-        bundle |= {"image/png": png(content), "text/plain": alt}
-        metadata = {"image/png": {"alt": alt}}
+        shown, metadata = mime_bundle(content, alt)
+        bundle |= shown
     elif isinstance(content, pd.DataFrame):
         with pd.option_context("display.max_colwidth", None):
             table = content.rename_axis(index=None, columns=None)

@@ -1,5 +1,6 @@
 """What a notebook says to the report, what is read back, and the report: whole, safe, for all."""
 
+import base64
 import html.parser
 import itertools
 import json
@@ -23,7 +24,7 @@ from imgclf_lib.course.report import (
     write_report,
 )
 from imgclf_lib.errors import InputError
-from imgclf_lib.plots import new_axes, png
+from imgclf_lib.plots import mime_bundle, new_axes
 
 DOT = (  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
@@ -92,9 +93,27 @@ def test_a_drawing_for_the_report(displayed: list[Any]) -> None:
     axes = new_axes()
     for_report("result", axes, "Curve", alt="A curve that rises.")
     [((bundle,), how)] = displayed
-    assert bundle["image/png"] == png(axes)
-    assert bundle["text/plain"] == "A curve that rises."
-    assert how["metadata"] == {"image/png": {"alt": "A curve that rises."}}
+    shown, metadata = mime_bundle(axes, "A curve that rises.")
+    assert bundle == {**shown, REPORT_TYPE: {"part": "result", "title": "Curve"}}
+    assert how["metadata"] == metadata == {"image/png": {"alt": "A curve that rises."}}
+
+
+def test_a_picture_is_once_on_the_pages_with_its_alternative_text(
+    displayed: list[Any], out: Path
+) -> None:
+    alt = 'A "curve" & <more>.'
+    for_report("result", new_axes(), "Curve", alt=alt)
+    [((bundle,), how)] = displayed
+    data = {**bundle, "image/png": base64.b64encode(bundle["image/png"]).decode()}
+    output = new_output("display_data", data, metadata=how["metadata"])
+    outcome = outcome_of(new_markdown_cell("# T"), new_code_cell(outputs=[output]))
+    assert [each.markup for each in outcome.contributions] == [""], "the picture, not its HTML"
+    pictures = [each for tag, each in Reader(index_of(out, outcome)).tags if tag == "img"]
+    assert [each["alt"] for each in pictures] == [alt, alt], "in its part, and on the card"
+    page = (out / "html" / "05_x.html").read_text(encoding="utf-8")
+    [picture] = re.findall("<img[^>]+>", page)
+    [(_, attributes)] = Reader(picture.replace("/>", ">")).tags
+    assert attributes["alt"] == alt
 
 
 def test_only_known_parts() -> None:
