@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,11 @@ class TestCourse:
             assert "imgclf.headline" in json.dumps(notebook)
 
     def test_the_report_looks_good_and_fetches_nothing(
-        self, course: tuple[Path, dict[str, str]], browser: Any, shots: Path
+        self,
+        course: tuple[Path, dict[str, str]],
+        browser: Any,
+        shots: Path,
+        accessible: Callable[..., None],
     ) -> None:
         page = browser.new_page()
         page.set_viewport_size({"width": 1200, "height": 800})
@@ -214,9 +219,11 @@ class TestCourse:
         page.goto((course[0] / "index.html").as_uri())
         assert page.locator("li.passed").count() == len(ORDER)
         page.screenshot(path=shots / "report.png", full_page=True)
+        accessible(page)
         for name in ORDER:
             page.goto((course[0] / "html" / f"{name}.html").as_uri())
             page.get_by_role("heading", level=1).first.wait_for()
+            accessible(page, without=".highlight")  # code takes long: tests/course/test_report.py
         page.close()
         assert {address.partition(":")[0] for address in asked} <= {"file", "data"}
         assert complaints == []

@@ -5,6 +5,7 @@ import html.parser
 import itertools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ DOT = (  # a PNG of one pixel
     "gg=="
 )
 HOSTILE = """<img src=x onerror=alert(1)> &amp; 猫 قطة "q" 'p' {{ 7 * 7 }} $x$"""
+CODE = (
+    """# every kind of word that is coloured
+@decorated
+def f(x: int = 0x1F, *, name=f"{1}\\n") -> None:
+    \"\"\"Say it.\"\"\"
+    return x is not None and len(name) > 1.5e3 or [not True, r'raw', b"b"] $ ?
+%time f()
+"""
+    + f"long = {list(range(90))}"
+)
 SCRIPT = "<script>alert('猫')</script> & $x$ " + "n" * 200
 
 
@@ -293,6 +304,38 @@ def test_an_unfinished_report_says_so(out: Path) -> None:
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "2 of 3 notebooks so far, 0 failed" in page
     assert "all passed" not in page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(
+    out: Path, browser: Any, accessible: Callable[..., None], scheme: str
+) -> None:
+    colors = "".join(f"\x1b[{code}mwords\x1b[0m " for code in [*range(30, 38), *range(90, 98)])
+    wide = pd.DataFrame([range(1000, 1040)] * 3)
+    failed = notebook("01_a", problem="code cell 2, ValueError")
+    failed.content.cells += [
+        new_markdown_cell(f"## Text\nRead [on](02_b.ipynb) in `code`.\n\n{wide.to_html()}"),
+        new_code_cell(
+            CODE,
+            execution_count=1,
+            outputs=[
+                new_output("stream", name="stdout", text="said " * 90),
+                new_output("stream", name="stderr", text=f"warned {colors}"),
+                new_output("execute_result", {"text/html": wide.to_html()}, execution_count=1),
+                new_output(
+                    "error", ename="ValueError", evalue="no", traceback=[colors, "at " * 90]
+                ),
+            ],
+        ),
+    ]
+    index_of(out, notebook("05_b"), failed)
+    page = browser.new_page()
+    page.emulate_media(color_scheme=scheme)
+    for name, width in itertools.product(("index.html", "html/01_a.html"), (1200, 390)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto((out / name).as_uri())
+        accessible(page)
+    page.close()
 
 
 def test_a_report_fits_a_phone_and_paper(out: Path, browser: Any, shots: Path) -> None:
