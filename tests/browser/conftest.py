@@ -87,7 +87,7 @@ class Lab:
 
     def address(self, notebook: str) -> str:
         return (
-            f"http://127.0.0.1:{self.port}/lab/tree/notebooks/{notebook}.ipynb"
+            f"http://127.0.0.1:{self.port}/lab/tree/my_notebooks/{notebook}.ipynb"
             f"?token={self.token}&reset"
         )
 
