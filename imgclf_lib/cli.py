@@ -313,6 +313,8 @@ def run(
 def lab(browser: bool = True, port: int = 8888) -> int:
     """Open the course in JupyterLab, on this machine only, protected by a token.
 
+    You work on copies without outputs, in my_notebooks; delete one there to get it fresh.
+
     examples:
       imgclf lab
       imgclf lab --no-browser --port 9000

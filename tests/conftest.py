@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,6 +141,27 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
         )
         yield context
         context.close()
+
+
+@pytest.fixture(scope="session")
+def accessible() -> Callable[..., None]:
+    """The function ``accessible(page, within, without)``: axe finds nothing grave on a page.
+
+    Two CSS selectors say where: in the elements of the first, but not in those of the second.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    def check(page: Any, within: str = "html", without: str = "") -> None:
+        place = {"include": [[within]]} | ({"exclude": [[without]]} if without else {})
+        grave = [
+            f"{found['impact']} {found['id']}: {node['html']}\n{node['failureSummary']}"
+            for found in Axe().run(page, context=place).response["violations"]
+            if found["impact"] in ("serious", "critical")
+            for node in found["nodes"]
+        ]
+        assert not grave, "\n\n".join(grave)
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from imgclf_lib.course.exercises import write_copies
 from imgclf_lib.course.exercises.exercise import exercises_of
@@ -66,6 +69,17 @@ def test_the_course_is_complete_and_in_order() -> None:
     assert [path.stem for path in NOTEBOOKS] == ORDER
 
 
+def test_pictures_are_stored_once() -> None:
+    pictures = {"text/html": "<img>", "image/png": "", "text/plain": "A line."}
+    box = {"text/html": "<p>Right.</p>", "text/plain": "Right."}
+    outputs = [new_output("display_data", dict(each)) for each in (pictures, box)]
+    stored = runpy.run_path(str(ROOT / "docs" / "refresh.py"))["clean"](
+        new_notebook(cells=[new_code_cell(outputs=outputs)])
+    )
+    data = [output.data for output in stored.cells[0].outputs]
+    assert data == [{"image/png": "", "text/plain": "A line."}, box]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 class TestForm:
     def test_is_stored_as_a_clean_headless_run(self, path: Path) -> None:
@@ -108,6 +122,7 @@ class TestForm:
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     assert len(output.metadata["image/png"]["alt"]) > 20
+                    assert "text/html" not in output.data, "GitHub would show no picture"
 
     def test_links_lead_somewhere(self, path: Path) -> None:
         for cell in cells(path, "markdown"):
@@ -190,7 +205,11 @@ class TestCourse:
             assert "imgclf.headline" in json.dumps(notebook)
 
     def test_the_report_looks_good_and_fetches_nothing(
-        self, course: tuple[Path, dict[str, str]], browser: Any, shots: Path
+        self,
+        course: tuple[Path, dict[str, str]],
+        browser: Any,
+        shots: Path,
+        accessible: Callable[..., None],
     ) -> None:
         page = browser.new_page()
         page.set_viewport_size({"width": 1200, "height": 800})
@@ -200,9 +219,11 @@ class TestCourse:
         page.goto((course[0] / "index.html").as_uri())
         assert page.locator("li.passed").count() == len(ORDER)
         page.screenshot(path=shots / "report.png", full_page=True)
+        accessible(page)
         for name in ORDER:
             page.goto((course[0] / "html" / f"{name}.html").as_uri())
             page.get_by_role("heading", level=1).first.wait_for()
+            accessible(page, without=".highlight")  # code takes long: tests/course/test_report.py
         page.close()
         assert {address.partition(":")[0] for address in asked} <= {"file", "data"}
         assert complaints == []

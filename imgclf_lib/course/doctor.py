@@ -7,17 +7,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
 from imgclf_lib.backend import list_devices, load_keras
+from imgclf_lib.course.suite import course_notebooks
 from imgclf_lib.data import checksum_problems
-from imgclf_lib.errors import InputError
-from imgclf_lib.storage import cache_folder, course_folder
+from imgclf_lib.errors import InputError, tell
+from imgclf_lib.storage import atomic, cache_folder, course_folder
 
 PACKAGES = ("keras", "numpy", "pandas", "matplotlib", "jupyterlab", "ipywidgets", "papermill")
 GIGABYTE = 1e9
+COPIES = "my_notebooks"  # where a learner works
 DISK_NEEDED = 3.0  # gigabytes: caches and models of the whole course, with room to spare
 
 
@@ -120,6 +123,7 @@ def _disk() -> Check:
 def open_lab(browser: bool = True, port: int = 8888) -> int:
     """Open the course in JupyterLab, and wait until it is closed.
 
+    The learner works on copies without outputs, in ``my_notebooks``; those that are there stay.
     The server listens on loopback only, always with a token, and asks the network for nothing.
 
     Args:
@@ -134,11 +138,7 @@ def open_lab(browser: bool = True, port: int = 8888) -> int:
     """
     if not 1 <= port <= 65535:
         raise InputError("This is not a port", allowed="1 to 65535", received=port)
-    if not (course_folder() / "notebooks").is_dir():
-        raise InputError(
-            f"There is no course in {course_folder()}",
-            do="Run this in a checkout of the course, or set IMGCLF_HOME to one",
-        )
+    _copy_notebooks(course_folder() / COPIES)
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         "--ServerApp.ip=127.0.0.1",
@@ -147,10 +147,26 @@ def open_lab(browser: bool = True, port: int = 8888) -> int:
         "--ServerApp.identity_provider_class=imgclf_lib.course.identity.Identity",
         f"--ServerApp.root_dir={course_folder()}",
         f"--ServerApp.open_browser={browser}",
-        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+        f"--LabApp.default_url=/lab/tree/{COPIES}/00_start_here.ipynb",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
     ]
     # The settings there keep JupyterLab from asking about news and looking for updates.
     settings = [str(course_folder() / "docs" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, settings))}
     return subprocess.run(command, env=environment, check=False).returncode
+
+
+def _copy_notebooks(folder: Path) -> None:
+    """Copy the notebooks that are not there yet, without outputs: what to guess is not shown."""
+    import nbformat  # slow to load, and needed here alone
+
+    missing = [path for path in course_notebooks() if not (folder / path.name).exists()]
+    for path in missing:
+        content = nbformat.read(path, as_version=4)
+        for cell in content.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        with atomic(folder / path.name) as beside:
+            nbformat.write(content, beside)
+    if missing:
+        tell(f"Fresh copies of {len(missing)} notebooks are in {folder}")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MIME_TYPE = "application/vnd.imgclf.headline+json"
 REPORT_TYPE = "application/vnd.imgclf.report+json"
 MOST_ROWS = 30
+TEMPLATES = Path(__file__).parent / "templates"
 # The parts of a report, in order, with their headings.
 PARTS = {
     "short": "In short",
@@ -68,15 +69,15 @@ def for_report(
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from imgclf_lib.plots import png
+    from imgclf_lib.plots import mime_bundle
 
     if part not in PARTS:
         raise InputError("The report has no such part", allowed=", ".join(PARTS), received=part)
     metadata: dict[str, Any] = {}
     bundle: dict[str, Any] = {REPORT_TYPE: {"part": part, "title": title}}
     if isinstance(content, Axes | Figure):
-        bundle |= {"image/png": png(content), "text/plain": alt}
-        metadata = {"image/png": {"alt": alt}}
+        shown, metadata = mime_bundle(content, alt)
+        bundle |= shown
     elif isinstance(content, pd.DataFrame):
         with pd.option_context("display.max_colwidth", None):
             table = content.rename_axis(index=None, columns=None)
@@ -218,8 +219,9 @@ def _page(outcome: Outcome) -> str:
     from nbconvert import HTMLExporter
 
     # No address of a content network: the page must work offline, and fetch nothing.
+    addresses = dict.fromkeys(("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url"), "")
     exporter = HTMLExporter(
-        template_name="lab", mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url=""
+        extra_template_paths=[str(TEMPLATES)], template_file="notebook.html.j2", **addresses
     )
     page, _ = exporter.from_notebook_node(
         outcome.content, {"metadata": {"name": f"{outcome.title} - imgclf"}}
@@ -240,7 +242,7 @@ def _index(outcomes: Sequence[Outcome], about: str, subject: str, planned: int) 
     given = [(outcome, each) for outcome in outcomes for each in outcome.contributions]
     parts = {part: [pair for pair in given if pair[1].part == part] for part in PARTS}
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,12 +1,14 @@
 """New figures, the palette, text that can be drawn, and showing a figure with its description."""
 
+import base64
 import io
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from html import escape
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -136,8 +138,27 @@ def show(drawing: Axes | Figure, alt: str) -> None:
     """
     from IPython.display import display
 
-    bundle = {"image/png": png(drawing), "text/plain": alt}
-    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+    bundle, metadata = mime_bundle(drawing, alt)
+    display(bundle, raw=True, metadata=metadata)
+
+
+def mime_bundle(drawing: Axes | Figure, alt: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A drawing as notebooks show it: HTML with its text, the picture for other readers, the text.
+
+    JupyterLab leaves the alternative text of a bare PNG out, and GitHub the pictures of HTML.
+
+    Args:
+        drawing: Axes or a figure.
+        alt: What the picture shows, in a sentence or two.
+
+    Returns:
+        Content by MIME type (``text/html``, ``image/png``, ``text/plain``), and metadata.
+    """
+    content = png(drawing)
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    markup = f'<img src="{source}" alt="{escape(alt)}" style="max-width: 100%">'
+    bundle = {"text/html": markup, "image/png": content, "text/plain": alt}
+    return bundle, {"image/png": {"alt": alt}}
 
 
 def save(drawing: Axes | Figure, path: "Path") -> None:

@@ -87,7 +87,7 @@ class Lab:
 
     def address(self, notebook: str) -> str:
         return (
-            f"http://127.0.0.1:{self.port}/lab/tree/notebooks/{notebook}.ipynb"
+            f"http://127.0.0.1:{self.port}/lab/tree/my_notebooks/{notebook}.ipynb"
             f"?token={self.token}&reset"
         )
 
@@ -118,9 +118,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 class Notebook:
     """One notebook, open in JupyterLab, and what a learner does with it."""
 
-    def __init__(self, browser, lab: Lab, name: str, shots: Path) -> None:
+    def __init__(self, browser, lab: Lab, name: str, shots: Path, accessible) -> None:
         self.name, self.strangers, self.complaints = name, [], []
         self.lab, self.page, self.shots = lab, browser.new_page(), shots
+        self.accessible = accessible
         self.window = self.page.viewport_size
         self.page.set_default_timeout(30 * SECOND)
         self.page.route("**/*", self._only_loopback)
@@ -260,9 +261,15 @@ class Notebook:
         self.page.set_viewport_size(self.window)
 
     def check(self) -> None:
-        """Nothing may have been fetched from elsewhere, and nothing have gone wrong unseen."""
+        """Nothing was fetched from elsewhere or went wrong unseen; everybody can read it all."""
         assert self.strangers == []
         assert self.complaints == []
+        outputs = ".jp-Notebook .jp-OutputArea-output"
+        self.accessible(self.page, outputs)
+        seen = self.page.locator(f"{outputs} img").evaluate_all(
+            "all => all.filter(each => each.naturalWidth).map(each => each.alt)"
+        )
+        assert all(seen), "a picture has no alternative text"
 
     def close_tab(self) -> None:
         """Close the notebook inside JupyterLab, without saving."""
@@ -277,12 +284,12 @@ class Notebook:
 
 
 @pytest.fixture
-def open_notebook(browser, lab: Lab, shots: Path) -> Iterator:
+def open_notebook(browser, lab: Lab, shots: Path, accessible) -> Iterator:
     """The function that opens a notebook of the course by name."""
     opened: list[Notebook] = []
 
     def open_one(name: str) -> Notebook:
-        opened.append(Notebook(browser, lab, name, shots))
+        opened.append(Notebook(browser, lab, name, shots, accessible))
         return opened[-1]
 
     yield open_one

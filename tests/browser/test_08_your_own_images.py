@@ -62,7 +62,7 @@ def test_your_own_images(open_notebook) -> None:
     place.press("Tab")
     walk.get_by_role("button", name="Write the fix list").click()
     expect(walk).to_contain_text("Use it with fixes=")
-    listed = read_fixes(notebook.lab.home / "notebooks" / "my_fixes.csv").set_index("path")
+    listed = read_fixes(notebook.lab.home / "my_notebooks" / "my_fixes.csv").set_index("path")
     assert listed.loc[path, ["action", "label"]].tolist() == ["relabel", "Bag"]
     walk.get_by_role("button", name="Write the fix list").click()
     expect(walk.get_by_role("alert")).to_contain_text("is there already")

@@ -53,7 +53,7 @@ NAMELESS = """element => [...element.querySelectorAll(
 
 def test_what_widgets_share(lab, open_notebook) -> None:
     cells = [new_markdown_cell("# 99 Scratch"), new_code_cell(SOURCE), new_code_cell("1 + 1")]
-    path: Path = lab.home / "notebooks" / "99_scratch.ipynb"
+    path: Path = lab.home / "my_notebooks" / "99_scratch.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), path)
     notebook = open_notebook("99_scratch")
     notebook.run_all()

@@ -3,7 +3,9 @@
 import os
 from types import SimpleNamespace
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from traitlets.config import Config
 
 from imgclf_lib.backend import load_keras
@@ -11,7 +13,6 @@ from imgclf_lib.course import doctor, examine, open_lab
 from imgclf_lib.course.doctor import Check
 from imgclf_lib.course.identity import Identity
 from imgclf_lib.errors import InputError
-from imgclf_lib.storage import course_folder
 
 NAMES = ["Python", "packages", "backend", "accelerator", "data", "notebooks", "memory", "disk"]
 
@@ -104,7 +105,20 @@ def started(monkeypatch):
     return found
 
 
-def test_the_course_is_opened_on_this_machine_only(started, monkeypatch):
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A course of one notebook, stored with its outputs."""
+    monkeypatch.setenv("IMGCLF_HOME", str(tmp_path))
+    said = new_output("stream", text="42")
+    cells = [new_markdown_cell("# Start"), new_code_cell("6 * 7", outputs=[said])]
+    cells[1].execution_count = 1
+    cells[1].metadata["tags"] = ["exercise"]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "00_start_here.ipynb")
+    return tmp_path
+
+
+def test_the_course_is_opened_on_this_machine_only(started, home, monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
     assert open_lab(browser=False, port=9000) == 3
     [(command, options)] = started
@@ -113,14 +127,31 @@ def test_the_course_is_opened_on_this_machine_only(started, monkeypatch):
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.port=9000",
         "--ServerApp.open_browser=False",
-        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+        "--LabApp.default_url=/lab/tree/my_notebooks/00_start_here.ipynb",
     } <= set(command)
     assert not [word for word in command if "token" in word], (
         "others may read it in the list of processes"
     )
     assert "--ServerApp.identity_provider_class=imgclf_lib.course.identity.Identity" in command
     settings = options["env"]["JUPYTER_CONFIG_PATH"].split(os.pathsep)
-    assert settings == [str(course_folder() / "docs" / "jupyter"), "mine"]
+    assert settings == [str(home / "docs" / "jupyter"), "mine"]
+
+
+def test_learners_work_on_copies_without_outputs(started, home):
+    stored = (home / "notebooks" / "00_start_here.ipynb").read_bytes()
+    open_lab()
+    assert (home / "notebooks" / "00_start_here.ipynb").read_bytes() == stored
+    copy = home / "my_notebooks" / "00_start_here.ipynb"
+    [_, cell] = nbformat.read(copy, 4).cells
+    assert (cell.source, cell.metadata["tags"]) == ("6 * 7", ["exercise"])
+    assert (cell.outputs, cell.execution_count) == ([], None)
+    copy.write_text("what a learner has made of it")
+    open_lab()
+    assert copy.read_text() == "what a learner has made of it"
+    copy.unlink()
+    open_lab()
+    assert copy.exists(), "a fresh one for who wants to start again"
+    assert len(list(copy.parent.iterdir())) == 1
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
@@ -132,7 +163,7 @@ def test_what_cannot_be_a_port_is_refused(port, started):
 
 def test_without_a_course_nothing_is_opened(started, tmp_path, monkeypatch):
     monkeypatch.setenv("IMGCLF_HOME", str(tmp_path))
-    with pytest.raises(InputError, match="no course"):
+    with pytest.raises(InputError, match="no notebooks"):
         open_lab()
     assert started == []
 

@@ -1,9 +1,11 @@
 """What a notebook says to the report, what is read back, and the report: whole, safe, for all."""
 
+import base64
 import html.parser
 import itertools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,23 @@ from imgclf_lib.course.report import (
     write_report,
 )
 from imgclf_lib.errors import InputError
-from imgclf_lib.plots import new_axes, png
+from imgclf_lib.plots import mime_bundle, new_axes
 
 DOT = (  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
     "gg=="
 )
 HOSTILE = """<img src=x onerror=alert(1)> &amp; 猫 قطة "q" 'p' {{ 7 * 7 }} $x$"""
+CODE = (
+    """# every kind of word that is coloured
+@decorated
+def f(x: int = 0x1F, *, name=f"{1}\\n") -> None:
+    \"\"\"Say it.\"\"\"
+    return x is not None and len(name) > 1.5e3 or [not True, r'raw', b"b"] $ ?
+%time f()
+"""
+    + f"long = {list(range(90))}"
+)
 SCRIPT = "<script>alert('猫')</script> & $x$ " + "n" * 200
 
 
@@ -92,9 +104,27 @@ def test_a_drawing_for_the_report(displayed: list[Any]) -> None:
     axes = new_axes()
     for_report("result", axes, "Curve", alt="A curve that rises.")
     [((bundle,), how)] = displayed
-    assert bundle["image/png"] == png(axes)
-    assert bundle["text/plain"] == "A curve that rises."
-    assert how["metadata"] == {"image/png": {"alt": "A curve that rises."}}
+    shown, metadata = mime_bundle(axes, "A curve that rises.")
+    assert bundle == {**shown, REPORT_TYPE: {"part": "result", "title": "Curve"}}
+    assert how["metadata"] == metadata == {"image/png": {"alt": "A curve that rises."}}
+
+
+def test_a_picture_is_once_on_the_pages_with_its_alternative_text(
+    displayed: list[Any], out: Path
+) -> None:
+    alt = 'A "curve" & <more>.'
+    for_report("result", new_axes(), "Curve", alt=alt)
+    [((bundle,), how)] = displayed
+    data = {**bundle, "image/png": base64.b64encode(bundle["image/png"]).decode()}
+    output = new_output("display_data", data, metadata=how["metadata"])
+    outcome = outcome_of(new_markdown_cell("# T"), new_code_cell(outputs=[output]))
+    assert [each.markup for each in outcome.contributions] == [""], "the picture, not its HTML"
+    pictures = [each for tag, each in Reader(index_of(out, outcome)).tags if tag == "img"]
+    assert [each["alt"] for each in pictures] == [alt, alt], "in its part, and on the card"
+    page = (out / "html" / "05_x.html").read_text(encoding="utf-8")
+    [picture] = re.findall("<img[^>]+>", page)
+    [(_, attributes)] = Reader(picture.replace("/>", ">")).tags
+    assert attributes["alt"] == alt
 
 
 def test_only_known_parts() -> None:
@@ -274,6 +304,38 @@ def test_an_unfinished_report_says_so(out: Path) -> None:
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "2 of 3 notebooks so far, 0 failed" in page
     assert "all passed" not in page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(
+    out: Path, browser: Any, accessible: Callable[..., None], scheme: str
+) -> None:
+    colors = "".join(f"\x1b[{code}mwords\x1b[0m " for code in [*range(30, 38), *range(90, 98)])
+    wide = pd.DataFrame([range(1000, 1040)] * 3)
+    failed = notebook("01_a", problem="code cell 2, ValueError")
+    failed.content.cells += [
+        new_markdown_cell(f"## Text\nRead [on](02_b.ipynb) in `code`.\n\n{wide.to_html()}"),
+        new_code_cell(
+            CODE,
+            execution_count=1,
+            outputs=[
+                new_output("stream", name="stdout", text="said " * 90),
+                new_output("stream", name="stderr", text=f"warned {colors}"),
+                new_output("execute_result", {"text/html": wide.to_html()}, execution_count=1),
+                new_output(
+                    "error", ename="ValueError", evalue="no", traceback=[colors, "at " * 90]
+                ),
+            ],
+        ),
+    ]
+    index_of(out, notebook("05_b"), failed)
+    page = browser.new_page()
+    page.emulate_media(color_scheme=scheme)
+    for name, width in itertools.product(("index.html", "html/01_a.html"), (1200, 390)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto((out / name).as_uri())
+        accessible(page)
+    page.close()
 
 
 def test_a_report_fits_a_phone_and_paper(out: Path, browser: Any, shots: Path) -> None:

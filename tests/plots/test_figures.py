@@ -1,6 +1,8 @@
 """Figures: no global state, names in any script drawn without a warning, alternative text."""
 
+import base64
 import copy
+import html.parser
 import io
 import unicodedata
 from collections.abc import Iterator
@@ -76,15 +78,31 @@ def test_equal_drawings_are_equal_files():
     assert figures.png(figures.new_axes()) == figures.png(figures.new_axes())
 
 
-def test_alternative_text_is_in_the_metadata(monkeypatch):
+def test_alternative_text_is_in_every_form_of_a_figure(monkeypatch):
     shown = []
     monkeypatch.setattr(IPython.display, "display", lambda *what, **how: shown.append((what, how)))
-    axes = figures.new_axes()
-    assert figures.show(axes, alt="A line that rises.") is None
-    [(what, how)] = shown
-    (bundle,) = what
-    assert bundle == {"image/png": figures.png(axes), "text/plain": "A line that rises."}
-    assert how == {"raw": True, "metadata": {"image/png": {"alt": "A line that rises."}}}
+    axes, alt = figures.new_axes(), """A "line" <that> rises & 'falls'."""
+    assert figures.show(axes, alt=alt) is None
+    [((bundle,), how)] = shown
+    content = bundle["image/png"]
+    assert content == figures.png(axes)
+    assert bundle["text/plain"] == alt
+    assert how == {"raw": True, "metadata": {"image/png": {"alt": alt}}}
+    [(tag, attributes)] = tags_of(bundle["text/html"])
+    assert (tag, attributes["alt"]) == ("img", alt)
+    assert attributes["style"] == "max-width: 100%", "as large as it is, if there is room"
+    kind, _, packed = attributes["src"].partition(",")
+    assert (kind, base64.b64decode(packed)) == ("data:image/png;base64", content)
+    assert set(bundle) == {"text/html", "image/png", "text/plain"}
+
+
+def tags_of(markup: str) -> list[tuple[str, dict[str, str | None]]]:
+    """The tags of HTML in order, each with its attributes."""
+    found = []
+    reader = html.parser.HTMLParser()
+    reader.handle_starttag = lambda tag, given: found.append((tag, dict(given)))
+    reader.feed(markup)
+    return found
 
 
 def test_save(tmp_path):

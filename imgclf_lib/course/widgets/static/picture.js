@@ -65,6 +65,7 @@ function render({ model, el }) {
   });
 
   model.on("change:png", drawImage);
+  model.on("change:alt", () => { image.alt = model.get("alt"); drawMark(); });
   model.on("change:cells", drawMark);
   model.on("change:area", drawMark);
   model.on("change:chosen", drawMark);
