@@ -4,6 +4,7 @@ Each folder can be moved with an environment variable; nothing is created here.
 """
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -16,10 +17,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+import psutil
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,16 +75,42 @@ def atomic(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def clear_left(folder: Path, names: Iterable[str]) -> None:
+    """Delete what ``atomic`` of a process that was killed has left beside these files."""
+    for name in names:
+        path = folder / name
+        for left in folder.glob(f".{glob.escape(path.stem)}-*{glob.escape(path.suffix)}"):
+            process = left.stem.rpartition("-")[2]
+            if process.isdecimal() and not psutil.pid_exists(int(process)):
+                left.unlink(missing_ok=True)
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time; where nothing can be written, nothing is made, and all may read."""
+def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+    """One process at a time; where nothing can be written, nothing is made, and all may read.
+
+    The system takes the lock from a process that ends, however it ends. Who has to wait is told
+    why, and is given True; without ``wait`` that is an ``InputError``.
+    """
+    lock, waited = FileLock(path), False
     with ExitStack() as stack:
         try:
-            stack.enter_context(FileLock(path))
+            try:
+                stack.enter_context(lock.acquire(timeout=1))
+            except Timeout:
+                place = path.parent if path.name == ".lock" else path.with_suffix("")
+                if not wait:
+                    raise InputError(
+                        f"Another process is writing into {str(place)!r}",
+                        do="Wait until it has ended, or choose another folder with --out",
+                    ) from None
+                tell(f"Another process is writing into {place}: this one waits until it has ended")
+                stack.enter_context(lock.acquire())
+                waited = True
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
-        yield
+        yield waited
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

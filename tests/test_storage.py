@@ -2,6 +2,9 @@
 
 import errno
 import os
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from imgclf_lib import storage
+from imgclf_lib.errors import InputError
 from imgclf_lib.storage import atomic, locked, progress_bar, safe_cell, write_table
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -118,3 +122,37 @@ def test_cells_give_no_orders(text, cell, tmp_path):
     assert safe_cell(text) == cell
     write_table(tmp_path / "a.csv", pd.DataFrame({"text": pd.Series([text], dtype=object)}))
     assert pd.read_csv(tmp_path / "a.csv")["text"][0] == cell
+
+
+def test_who_waits_is_told_and_a_process_that_was_killed_holds_nothing(tmp_path, capfd):
+    place = tmp_path / "run"
+    place.mkdir()
+    hold = (
+        "import sys, time; from filelock import FileLock\n"
+        "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", hold, str(place / ".lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with (
+            pytest.raises(InputError, match=r"Another process is writing into .*run'.*--out"),
+            locked(place / ".lock", wait=False),
+        ):
+            pass
+        threading.Timer(1.5, other.kill).start()
+        with locked(place / ".lock") as waited:
+            assert waited
+    assert capfd.readouterr().err.count(f"writing into {place}: this one waits") == 1
+    with locked(place / ".lock", wait=False) as waited:
+        assert not waited
+
+
+def test_what_a_killed_process_left_is_cleared_and_nothing_else(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f".a [1]-{gone.pid}.json"
+    kept = [".a [1]-mine.json", f".b-{gone.pid}.json", f".a [1]-{os.getppid()}.json", "a [1].json"]
+    for path in (left, *(tmp_path / name for name in kept)):
+        path.touch()
+    storage.clear_left(tmp_path, ["a [1].json"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
