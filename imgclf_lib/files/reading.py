@@ -194,8 +194,8 @@ def read_file(path: Path) -> bytes:
                 raise BadImage("special file", "a folder, pipe, socket or device, not a file")
             if state.st_size > MAXIMUM_BYTES:
                 raise BadImage("too large", f"a file of {state.st_size / 1e6:,.0f} MB")
-            raw, now = file.readall(), os.fstat(file.fileno())
-            if len(raw) != now.st_size or stamp_of(now) != stamp_of(state):
+            raw = file.readall()
+            if stamp_of(os.fstat(file.fileno())) != stamp_of(state):
                 raise BadImage("unreadable", "it changed while it was read")
             return raw
     except OSError as error:
