@@ -127,7 +127,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV without its index, in one step; see ``safe_cell`` about its texts."""
     with atomic(path) as beside:
-        table.map(safe_cell).to_csv(beside, index=False)
+        table.map(safe_cell).rename(columns=safe_cell).to_csv(beside, index=False)
 
 
 def safe_cell(value: Any) -> Any:

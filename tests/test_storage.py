@@ -125,6 +125,10 @@ def test_cells_give_no_orders(text, cell, tmp_path):
     assert safe_cell(text) == cell
     write_table(tmp_path / "a.csv", pd.DataFrame({"text": pd.Series([text], dtype=object)}))
     assert pd.read_csv(tmp_path / "a.csv")["text"][0] == cell
+    if isinstance(text, str):
+        names = pd.Index([text], dtype=object)
+        write_table(tmp_path / "b.csv", pd.DataFrame([[1]], columns=names))
+        assert pd.read_csv(tmp_path / "b.csv").columns.tolist() == [cell]
 
 
 def test_who_waits_is_told_and_a_process_that_was_killed_holds_nothing(tmp_path, capfd):
