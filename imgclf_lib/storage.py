@@ -4,6 +4,7 @@ Each folder can be moved with an environment variable; nothing is created here.
 """
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -11,20 +12,26 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
-from filelock import FileLock
+import psutil
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, tell
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_CELL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # of a CSV: control characters
+SILENCE = 30  # seconds without a byte, or with few of them, that end a download
+SLOWEST = 1_000  # bytes a second
+LARGEST_DOWNLOAD = 10_000_000_000  # bytes; no file that is fetched comes near
 SPARE = 50_000_000  # bytes that stay free on the disk
 TEMPORARY = "building-"  # so begin the names of folders that are not complete
 
@@ -73,16 +80,42 @@ def atomic(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def clear_left(folder: Path, names: Iterable[str]) -> None:
+    """Delete what ``atomic`` of a process that was killed has left beside these files."""
+    for name in names:
+        path = folder / name
+        for left in folder.glob(f".{glob.escape(path.stem)}-*{glob.escape(path.suffix)}"):
+            process = left.stem.rpartition("-")[2]
+            if process.isdecimal() and not psutil.pid_exists(int(process)):
+                left.unlink(missing_ok=True)
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time; where nothing can be written, nothing is made, and all may read."""
+def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+    """One process at a time; where nothing can be written, nothing is made, and all may read.
+
+    The system takes the lock from a process that ends, however it ends. Who has to wait is told
+    why, and is given True; without ``wait`` that is an ``InputError``.
+    """
+    lock, waited = FileLock(path), False
     with ExitStack() as stack:
         try:
-            stack.enter_context(FileLock(path))
+            try:
+                stack.enter_context(lock.acquire(timeout=1))
+            except Timeout:
+                place = path.parent if path.name == ".lock" else path.with_suffix("")
+                if not wait:
+                    raise InputError(
+                        f"Another process is writing into {str(place)!r}",
+                        do="Wait until it has ended, or choose another folder with --out",
+                    ) from None
+                tell(f"Another process is writing into {place}: this one waits until it has ended")
+                stack.enter_context(lock.acquire())
+                waited = True
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
-        yield
+        yield waited
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -94,7 +127,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV without its index, in one step; see ``safe_cell`` about its texts."""
     with atomic(path) as beside:
-        table.map(safe_cell).to_csv(beside, index=False)
+        table.map(safe_cell).rename(columns=safe_cell).to_csv(beside, index=False)
 
 
 def safe_cell(value: Any) -> Any:
@@ -167,28 +200,63 @@ def fetch(
     ``IMGCLF_MIRROR`` names another server; there the file lies in the folder ``shelf``. An error
     begins with ``title``, such as "CIFAR-10 is", and ends with ``do``.
     """
-    import pooch
     import requests
+    from urllib3.exceptions import HTTPError
 
     if mirror := os.environ.get("IMGCLF_MIRROR"):
         address = f"{mirror.rstrip('/')}/{shelf}/{path.name}"
     algorithm = "md5" if known_hash and len(known_hash) == 32 else "sha256"
-    pooch.get_logger().setLevel("WARNING")
+    clear_left(path.parent, [path.name])
     try:
-        pooch.retrieve(
-            address,
-            f"{algorithm}:{known_hash}" if known_hash else None,
-            fname=path.name,
-            path=path.parent,
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
-        )
-    except (requests.RequestException, ValueError, OSError) as error:
-        wrong = "it is not the file that was published: its checksum differs"
+        with atomic(path) as beside:
+            _download(address, beside, path.name)
+            if known_hash and file_digest(beside, algorithm) != known_hash:
+                raise ValueError("it is not the file that was published: its checksum differs")
+    except (requests.RequestException, HTTPError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename:  # the disk, not the network
+            raise
+        ours = type(error) in (ValueError, OSError)
+        reason = str(error) if ours else type(error).__name__
         raise InputError(
-            f"{title} not on this machine, and {address} could not be downloaded"
-            f" ({wrong if isinstance(error, ValueError) else type(error).__name__})",
+            f"{title} not on this machine, and {address} could not be downloaded ({reason})",
             do=do,
         ) from error
+
+
+def _download(address: str, path: Path, name: str) -> None:
+    """Write what an address gives, as long as it comes safely, fast enough and in full."""
+    import requests
+
+    def look(answer: requests.Response, **_: object) -> None:
+        ahead = urljoin(answer.url, answer.headers.get("Location", ""))
+        safe = not answer.url.startswith("https:") or ahead.startswith("https:")
+        if answer.is_redirect and not safe:
+            raise ValueError("it was sent on to an address that is not encrypted")
+
+    asked = {"Accept-Encoding": "identity"}  # so that the length is that of the file
+    with (
+        requests.get(
+            address, headers=asked, hooks={"response": look}, stream=True, timeout=SILENCE
+        ) as answer,
+        path.open("wb") as file,
+        progress_bar(None, f"Downloading {name}", unit="B") as bar,
+    ):
+        answer.raise_for_status()
+        promised = answer.headers.get("Content-Length", "")
+        bar.total, started = int(promised) if promised.isdecimal() else None, time.monotonic()
+        need_room(path.parent, bar.total or 0)
+        answer.raw.enforce_content_length = False  # looked at below, in words that are understood
+        done = 0
+        while piece := answer.raw.read1(1_000_000):
+            file.write(piece)
+            bar.update(len(piece))
+            done, seconds = done + len(piece), time.monotonic() - started
+            if seconds > SILENCE and done < SLOWEST * seconds:
+                raise ValueError(f"it came slower than {SLOWEST:,} bytes a second")
+            if done > LARGEST_DOWNLOAD:
+                raise ValueError(f"it is larger than {LARGEST_DOWNLOAD / 1e9:,.0f} GB")
+        if bar.total is not None and done < bar.total:
+            raise ValueError(f"it ended after {done:,} of {bar.total:,} bytes")
 
 
 def progress_bar(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from imgclf_lib import __version__
-from imgclf_lib.errors import InputError
+from imgclf_lib.errors import InputError, printable
 from imgclf_lib.storage import atomic, write_table
 
 if TYPE_CHECKING:
@@ -197,13 +197,13 @@ def write_report(
     """Write ``html/`` of the newest notebook, ``index.html`` and ``results.csv``."""
     for newest in outcomes[-1:]:
         with atomic(out / "html" / f"{newest.notebook}.html") as beside:
-            beside.write_text(_page(newest), encoding="utf-8")
+            beside.write_text(_page(newest), encoding="utf-8", errors="backslashreplace")
     rows = [
         {
-            "notebook": outcome.notebook,
+            "notebook": printable(outcome.notebook),
             "status": "failed" if outcome.problem else "passed",
             "seconds": round(outcome.seconds, 1),
-            "problem": outcome.problem,
+            "problem": printable(outcome.problem),
             **outcome.headline["figures"],
         }
         for outcome in outcomes
@@ -211,7 +211,8 @@ def write_report(
     results = pd.DataFrame(rows, columns=None if rows else ["notebook", "status", "seconds"])
     write_table(out / "results.csv", results)
     with atomic(out / "index.html") as beside:
-        beside.write_text(_index(outcomes, about, subject, planned), encoding="utf-8")
+        page = _index(outcomes, about, subject, planned)
+        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
     return results
 
 

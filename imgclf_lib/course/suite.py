@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shlex
 import sys
 import time
@@ -16,7 +17,7 @@ from imgclf_lib.course.report import Outcome, write_report
 from imgclf_lib.data import load_data, with_whole_paths
 from imgclf_lib.errors import InputError, NotebookError, tell
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.storage import course_folder, digest, write_json
+from imgclf_lib.storage import clear_left, course_folder, digest, locked, write_json
 
 # papermill and nbformat take seconds to load, and every notebook imports this chapter: they are
 # imported where notebooks are run.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PROFILES = ("quick", "full")
 LOADING = ("data", "fixes", "group")  # parameters that say which images there are
 FINISHED = "finished.json"  # which notebooks of a report need not run again, and what they took
+OURS = re.compile(r"\.lock|\.finished-")  # of a report too, and no content
 FOLDERS = ("notebooks", "html")
 
 
@@ -74,6 +76,16 @@ def run_notebooks(
     """
     jobs = plan(notebooks, data, profile, parameters or {})
     _check_out(out, jobs)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out / ".lock", wait=False):
+        return _run_all(jobs, out, profile, cell_timeout, resume)
+
+
+def _run_all(
+    jobs: Sequence[Planned], out: Path, profile: str, cell_timeout: int, resume: bool
+) -> pd.DataFrame:
+    clear_left(out, (FINISHED, "results.csv", "index.html"))
+    clear_left(out / "html", [f"{job.path.stem}.html" for job in jobs])
     finished = _read_finished(out) if resume else {}
     write_json(out / FINISHED, finished)  # what an interruption leaves is known to be a report
     for name in FOLDERS:
@@ -317,7 +329,7 @@ def _is_report(out: Path) -> bool:
     """Whether nothing but a report can be lost there: a whole one, or what was interrupted."""
     if not out.is_dir():
         return not out.exists()
-    inside = {each.name for each in out.iterdir() if not each.name.startswith(".finished-")}
+    inside = {each.name for each in out.iterdir() if not OURS.match(each.name)}
     if not inside or inside & {"results.csv", FINISHED}:
         return True
     if inside != set(FOLDERS):

@@ -7,6 +7,7 @@ and are there only when they are complete.
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ from imgclf_lib.storage import (
     file_digest,
     locked,
     need_room,
+    stamp_of,
     write_json,
 )
 
@@ -256,12 +258,37 @@ def decode_source(source: Source, experiment: Experiment, base: Path) -> None:
             paths = files.loc[files["problem"] == "", "path"].tolist()
             size, channels = _look(root, paths, experiment)
             need_room(new, 2 * len(paths) * size * size * channels)  # again in their splits
+            before = _stamps(root, paths)
             table = decode_files(root, paths, size, channels, experiment.resize, out, source.name)
+            _check_unchanged(source.name, paths, before, _stamps(root, paths))
             table.insert(0, "path", pd.array(paths, dtype="str"))
             pairs = _near_duplicates(table, out)
         table.to_parquet(new / "files.parquet", index=False)
         np.save(new / "pairs.npy", pairs)
         write_facts(new, name=source.name, place=source.place, class_order=classes)
+
+
+def _stamps(root: Path, paths: list[str]) -> list[str]:
+    """Sizes and times of files; empty for those that are gone."""
+    stamps = []
+    for path in paths:
+        try:
+            stamps.append(stamp_of(os.stat(root / path)))  # noqa: PTH116  faster, for many files
+        except OSError:
+            stamps.append("")
+    return stamps
+
+
+def _check_unchanged(name: str, paths: list[str], before: list[str], after: list[str]) -> None:
+    """Refuse images of which some may be older and some newer; what is gone has its reason."""
+    rows = zip(paths, before, after, strict=True)
+    changed = [path for path, old, new in rows if old != new and new]
+    if changed:
+        raise InputError(
+            f"{name!r} was changed while its images were read: {len(changed)} files, such as"
+            f" {changed[0]!r}",
+            do="Wait until nothing is written there any more, then give the same command again",
+        )
 
 
 def _decode_known(

@@ -16,7 +16,16 @@ from imgclf_lib.data.lists import LIST_SUFFIXES, is_list, list_table
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.files import is_archive, unpack
-from imgclf_lib.storage import cache_folder, data_folder, digest, fetch, file_digest, locked
+from imgclf_lib.storage import (
+    atomic,
+    cache_folder,
+    data_folder,
+    digest,
+    fetch,
+    file_digest,
+    locked,
+    stamp_of,
+)
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -317,7 +326,13 @@ def _list_archive(place: Path, name: str, class_folders: str) -> Listing:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(Path(f"{folder}.lock")):
         if not (folder.is_dir() and refused.is_file()):
-            unpack(place, folder).to_csv(refused, index=False)
+            with atomic(refused) as beside:
+                unpack(place, folder).to_csv(beside, index=False)
+                if stamp_of(place.stat()) != stamp_of(state):
+                    raise InputError(
+                        f"{str(place)!r} was changed while it was unpacked",
+                        do="Wait until it is complete, then give the same command again",
+                    )
     listing = _or_list(list_folder(folder, class_folders))
     rows = pd.read_csv(refused, dtype="str", keep_default_na=False)
     guessed = rows["problem"] == "names guessed"

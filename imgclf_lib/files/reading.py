@@ -17,6 +17,7 @@ import PIL
 from PIL import Image, ImageFile, ImagePalette, JpegImagePlugin, UnidentifiedImageError
 
 from imgclf_lib.errors import InputError
+from imgclf_lib.storage import stamp_of
 
 MAXIMUM_BYTES = 500_000_000  # a larger file is no image that the pixel limit would let through
 MAXIMUM_PIXELS = 89_000_000  # to be decoded; beyond this Pillow speaks of a decompression bomb
@@ -193,7 +194,10 @@ def read_file(path: Path) -> bytes:
                 raise BadImage("special file", "a folder, pipe, socket or device, not a file")
             if state.st_size > MAXIMUM_BYTES:
                 raise BadImage("too large", f"a file of {state.st_size / 1e6:,.0f} MB")
-            return file.readall()
+            raw = file.readall()
+            if stamp_of(os.fstat(file.fileno())) != stamp_of(state):
+                raise BadImage("unreadable", "it changed while it was read")
+            return raw
     except OSError as error:
         raise BadImage("unreadable", error.strerror or type(error).__name__) from error
     except ValueError as error:  # a name that no file can have

@@ -47,6 +47,10 @@ NUMBERS = {  # columns of a history
     **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), "float64"),
     **dict.fromkeys(("learning_rate", "seconds"), "float64"),
 }
+FILES = (  # of a run, the last two by evaluation
+    *("experiment.json", "environment.json", "model.keras", "history.csv", "metrics.json"),
+    *("evaluation.json", "predictions.csv"),
+)
 RESTORE = "Restore it from a copy, or train again into another folder"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "numpy", "pillow")
 

@@ -1,7 +1,6 @@
 """Training: compile, fit, checkpoint, resume; everything lands in a run folder."""
 
 import dataclasses
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,9 @@ from imgclf_lib.network import (
     predict_probabilities,
     weights_key,
 )
-from imgclf_lib.storage import atomic, locked, write_json
+from imgclf_lib.storage import atomic, clear_left, locked, write_json
 from imgclf_lib.training.loop import Job, fit_phase
-from imgclf_lib.training.runs import Run, environment, load_model, run_folder
+from imgclf_lib.training.runs import FILES, Run, environment, load_model, run_folder
 from imgclf_lib.training.transfer import CHECKPOINTS, is_head, resumed_history, train_backbone
 
 if TYPE_CHECKING:
@@ -67,10 +66,10 @@ def train(
     run = Run(Path(out) if out is not None else run_folder(experiment, data))
     _refuse_strangers(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
-    with locked(run.folder / ".lock"):
+    with locked(run.folder / ".lock") as waited:
         _check_folder(run, experiment, data)
-        if not run.completed:
-            _train(run, experiment, data, resume, progress, callbacks)
+        if not run.completed:  # what the other process did before it was stopped is not lost
+            _train(run, experiment, data, resume or waited, progress, callbacks)
     return run
 
 
@@ -120,9 +119,7 @@ def _train(
     callbacks: Iterable[Any],
 ) -> None:
     last = run.folder / "last.keras"
-    for left in run.folder.glob(".*-*.*"):  # by a process that was killed while writing
-        if re.fullmatch(r"\..+-\d+\.(keras|json|csv)", left.name):
-            left.unlink()
+    clear_left(run.folder, (*FILES, *CHECKPOINTS))
     history = run.history if resume and last.is_file() else pd.DataFrame()
     if history.empty:
         for name in ("history.csv", "metrics.json", "model.keras", *CHECKPOINTS):

@@ -35,6 +35,7 @@ from imgclf_lib.network import (
 from imgclf_lib.storage import (
     atomic,
     cache_folder,
+    clear_left,
     digest,
     locked,
     progress_bar,
@@ -199,6 +200,9 @@ def cached_features(
     with locked(Path(f"{folder}.lock")):
         if not (folder / "features.json").is_file():
             write_json(folder / "features.json", facts)
+        clear_left(
+            folder, [each for name in splits for each in (f"{name}.npy", f"{name}-done.npy")]
+        )
         found = {}
         for name in splits:
             split = _validation_split(experiment, data) if name == "val" else getattr(data, name)

@@ -275,6 +275,24 @@ def test_names_are_text_and_nothing_is_fetched(out: Path) -> None:
     assert "@import" not in page
 
 
+def test_names_are_text_on_the_page_of_a_notebook_too(out: Path) -> None:
+    """What stands in the cells of a notebook itself may be markup; what they show may not."""
+    given = notebook(HOSTILE[:60].replace("/", ""))
+    given.content.cells = given.content.cells[1:]
+    write_report([given], out, "profile quick")
+    [page] = (out / "html").iterdir()
+    text = page.read_text(encoding="utf-8")
+    assert "onerror" in text
+    assert not re.search(r"<[^>]*onerror", re.sub(r'"[^"<]*"', '""', text))
+
+
+def test_names_that_are_no_unicode_are_shown_as_escapes(out: Path) -> None:
+    broken = notebook("01_a", problem="code cell 1, \udcff\x1b")
+    page = index_of(out, broken, subject="\udcff.zip")
+    assert r"\udcff.zip: image classification" in page
+    assert r"\udcff\x1b" in (out / "results.csv").read_text(encoding="utf-8")
+
+
 def test_the_page_can_be_read_by_everybody(out: Path) -> None:
     reader = Reader(index_of(out, notebook("01_a"), notebook("05_b")))
     tags = [tag for tag, _ in reader.tags]

@@ -9,6 +9,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
+from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from imgclf_lib import cli
@@ -435,6 +436,20 @@ def test_an_interrupted_run_is_continued_and_nothing_finished_runs_again(
     assert [each.read_text() for each in traces] == ["xxx", "xx", "x"]
     run_notebooks(paths[2:], out, parameters={"answer": 7})
     assert traces[2].read_text() == "xx", "without resume all of it runs"
+
+
+def test_a_report_that_another_process_writes_is_refused(
+    write: Callable[..., str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with (
+        FileLock(out / ".lock"),
+        pytest.raises(InputError, match=r"Another process is writing into .*out'"),
+    ):
+        run_notebooks([write("a", "1")], out)
+    assert [path.name for path in out.iterdir()] == [".lock"]
+    run_notebooks([write("a", "1")], out)
 
 
 def test_what_failed_runs_again(write: Callable[..., str], tmp_path: Path) -> None:

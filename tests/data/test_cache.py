@@ -618,3 +618,38 @@ def test_names_of_rejected_files_give_no_orders(tmp_path, own_cache, make_images
     assert "1 not used" in said
     assert r"\x1b[31mred.png" in said
     assert "\x1b[31m" not in said
+
+
+def test_a_folder_that_changes_while_it_is_decoded_gives_no_mixture(
+    folder, own_cache, monkeypatch, capsys
+):
+    """A file that was written anew, as long and as old as before, and one that is gone."""
+    experiment, decode = Experiment(data=str(folder)), cache.decode_files
+    new, gone = sorted(folder.rglob("*.png"))[:2]
+    new_bytes, state = gone.read_bytes(), new.stat()
+
+    def decode_and_write(*given):
+        found = decode(*given)
+        new.write_bytes(new_bytes)
+        os.utime(new, ns=(state.st_atime_ns, state.st_mtime_ns))
+        return found
+
+    monkeypatch.setattr(cache, "decode_files", decode_and_write)
+    with pytest.raises(InputError, match=rf"1 files, such as '.*{new.name}'.*Wait until"):
+        prepare(experiment)
+    assert not list(own_cache.glob("*/"))
+
+    def lose_and_decode(*given):
+        gone.unlink()
+        return decode(*given)
+
+    monkeypatch.setattr(cache, "decode_files", lose_and_decode)
+    before = len(list(folder.rglob("*.png")))
+    prepared = prepare(experiment)
+    table = table_of(prepared)
+    assert len(table) == before
+    assert table.loc[table["problem"] != "", "problem"].tolist() == ["unreadable"]
+    assert "No such file" in capsys.readouterr().err
+    monkeypatch.setattr(cache, "decode_files", decode)
+    assert prepare(experiment).fingerprint == prepared.fingerprint
+    assert len(table_of(prepare(experiment))) == before - 1

@@ -101,7 +101,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield root
         running.shutdown()
         thread.join()
-        gc.collect()  # pooch leaves the answer open when the server says no
+        gc.collect()
 
 
 def check_mnist(loaded: sources.Arrays) -> None:

@@ -312,3 +312,19 @@ def test_a_compression_that_libtiff_lacks_is_unsupported(capfd):
         open_bytes(raw).load()
     assert caught.value.problem == "unsupported format"
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_that_changes_while_it_is_read_gives_no_mixture(tmp_path, monkeypatch):
+    path, fstat = tmp_path / "a.png", os.fstat
+    path.write_bytes(b"old" * 100)
+
+    def write_behind(number: int) -> os.stat_result:
+        state = fstat(number)
+        with path.open("r+b") as file:
+            file.write(b"new" * 50)  # of the same length
+        return state
+
+    monkeypatch.setattr(os, "fstat", write_behind)
+    with pytest.raises(BadImage, match="it changed while it was read") as caught:
+        read_file(path)
+    assert caught.value.problem == "unreadable"

@@ -2,12 +2,15 @@
 
 import math
 import signal
+import threading
+import time
 import zipfile
 from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from imgclf_lib.backend import load_keras
 from imgclf_lib.data import ImageData, load_data
@@ -173,6 +176,29 @@ def test_a_folder_left_by_a_kill_at_the_start_is_used(linear, tmp_path):
     """A process may die just after the first file that it writes."""
     (tmp_path / "experiment.json").write_text(linear.replace(seed=3).to_json())
     assert train(linear, out=tmp_path, progress="none").experiment == linear
+
+
+def test_two_processes_train_one_run_and_the_work_of_the_first_is_kept(linear, tmp_path, capfd):
+    """The first is stopped in its second epoch; the second goes on where it was."""
+    longer, folder = linear.replace(epochs=3), tmp_path / "run"
+    whole = train(longer, out=tmp_path / "whole", progress="none")
+    with pytest.raises(KeyboardInterrupt):
+        train(longer, out=folder, progress="none", callbacks=[stop_at(1, 0)])
+    held = threading.Event()
+
+    def hold():
+        with FileLock(folder / ".lock"):
+            held.set()
+            time.sleep(1.5)
+
+    threading.Thread(target=hold).start()
+    held.wait()
+    epochs = []
+    see = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs.append(epoch))
+    second = train(longer, out=folder, progress="none", callbacks=[see])
+    assert epochs == [1, 2]
+    assert "this one waits" in capfd.readouterr().err
+    assert_same_run(whole, second)
 
 
 def test_the_test_split_stays_closed(linear, tmp_path, monkeypatch):
