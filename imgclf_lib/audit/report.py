@@ -19,7 +19,7 @@ from imgclf_lib.audit.checks import (
 from imgclf_lib.audit.findings import SEVERITIES, count_findings, make_findings, sort_findings
 from imgclf_lib.audit.labels import label_findings
 from imgclf_lib.audit.leakage import Leaks, measure_leaks
-from imgclf_lib.data import FIX_COLUMNS, inspect_data, load_data, read_fixes
+from imgclf_lib.data import FIX_COLUMNS, inspect_data, load_data, look_for_tracks, read_fixes
 from imgclf_lib.errors import printable
 from imgclf_lib.experiment import Experiment
 
@@ -110,6 +110,9 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
         class_findings(table, folder if folder.is_dir() else None),
         twin_findings(table, second_look(table, found.pairs, found.images, found.places)),
     ]
+    tracks = look_for_tracks(found)
+    if tracks:
+        parts.append(make_findings("tracks", [tracks.example], [tracks.detail]))
     if label_errors:
         parts.append(label_findings(experiment, load_data(experiment), found.pairs))
     findings = sort_findings(parts)
