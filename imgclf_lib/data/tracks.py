@@ -159,8 +159,9 @@ def _matches(
         same = groups[first] == groups[second]
         shuffled = np.array([(groups[o[first]] == groups[o[second]]).mean() for o in orders])
         share, chance = same.mean(), shuffled.mean()
-        several = len(np.unique(groups[first[same]])) > 1
-        if several and share > shuffled.max() and share - chance > (1 - chance) / 2:
+        # Most that are alike are in one group, of more than one; most that are not are in two.
+        apart = chance < 0.5 and len(np.unique(groups[first[same]])) > 1
+        if apart and share > shuffled.max() and share - chance > (1 - chance) / 2:
             yield _Match(pattern, float(share), float(chance), evidence)
 
 

@@ -83,6 +83,12 @@ def test_names_that_tell_nothing_give_no_pattern(tmp_path, name):
     assert look_for_tracks(inspect_data(Experiment(data=data))) is None
 
 
+def test_a_few_odd_names_among_others_are_no_tracks(tmp_path):
+    film(tmp_path, "good {number}.png", range(10), still=False)
+    film(tmp_path, "was dark {frame}.png", range(0, 12, 4))
+    assert look_for_tracks(inspect_data(Experiment(data=str(tmp_path)))) is None
+
+
 def test_copies_that_stay_together_anyhow_need_no_pattern(tmp_path):
     data = film(tmp_path, "shot{track}_{frame}.png", steps=(0, 0, 0))
     assert look_for_tracks(inspect_data(Experiment(data=data))) is None
