@@ -91,6 +91,12 @@ FINDINGS = {
         "See that this little is left at the --image_size; tell with --group which pictures were"
         " taken together, or train with --near_duplicates split.",
     ),
+    "tracks": Kind(
+        "warning",
+        "By their names, images are frames of a film or a burst, which no hash finds: in training"
+        " and test at once they make scores look better than they are.",
+        "Train with the --group that is named, or with one that you know to be right.",
+    ),
     "near-duplicate with conflicting labels": Kind(
         "warning",
         "Two nearly equal pictures have different labels.",

@@ -1,7 +1,8 @@
-"""Labels that are probably wrong, by confident learning; test images are never looked at."""
+"""Labels that are probably wrong, by confident learning; a test that was given stays closed."""
 
 import warnings
 from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -134,16 +135,53 @@ def _folds(given: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     return fold_of.loc[groups].to_numpy()
 
 
+class Judged(NamedTuple):
+    """Whose labels were judged.
+
+    Args:
+        judged: How many images.
+        images: Of how many.
+        accuracy: The share that the classifiers put into the class of the label, 0 to 1.
+        left_alone: How many of those that were not judged are test images that were given.
+    """
+
+    judged: int
+    images: int
+    accuracy: float
+    left_alone: int
+
+    @property
+    def sentence(self) -> str:
+        """What was judged, in words."""
+        others = self.images - self.judged - self.left_alone
+        left = [f"{self.left_alone:,} test images that were given"] if self.left_alone else []
+        left += [f"{others:,} that are too many, or of classes of too few images"] if others else []
+        return (
+            f"The labels of {self.judged:,} of {self.images:,} images were judged, each by a"
+            f" classifier that had not seen it; these are right on {self.accuracy:.0%}."
+            + (f" Not judged were {' and '.join(left)}." if left else "")
+        )
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers as JSON can hold them."""
+        return self._asdict()
+
+
 def label_findings(
-    experiment: Experiment, data: ImageData, pairs: np.ndarray | None = None
-) -> pd.DataFrame:
-    """Training and validation images that look like another class."""
+    experiment: Experiment,
+    data: ImageData,
+    pairs: np.ndarray | None = None,
+    test_given: bool = True,
+) -> tuple[pd.DataFrame, Judged]:
+    """Images that look like another class; test images only where they were chosen here."""
+    names = ("train", "val") if test_given else ("train", "val", "test")
     if experiment.backbone:
         model = build_model(experiment, data.image_shape, len(data.class_names))
-        features = cached_features(model, experiment, data, progress="bar")
-        parts = [features["train"], features["val"]]
+        features = cached_features(model, experiment, data, names, progress="bar")
+        parts = [features[name] for name in names]
     else:
-        parts = [data.train, data.val]
+        parts = [getattr(data, name) for name in names]
     total = sum(map(len, parts))
     size = max(1, parts[0].images[:1].nbytes)
     share = min(1.0, MOST_BYTES / size / max(1, total))
@@ -157,19 +195,23 @@ def label_findings(
         len(data.class_names),
         groups=groups.loc[paths].to_numpy(),
     )
-    names = np.array(data.class_names, dtype=object)
-    right = f"{found.attrs['accuracy']:.0%} of {found.attrs['judged']:,} images"
+    used = data.table.loc[data.table["problem"] == "", "split"]
+    closed = int((used == "test").sum()) if test_given else 0
+    judged = Judged(found.attrs["judged"], len(used), found.attrs["accuracy"], closed)
+    classes = np.array(data.class_names, dtype=object)
+    right = f"{judged.accuracy:.0%} of {judged.judged:,} images"
     details = [
-        f"labelled {names[label]!r}, looks like {names[other]!r}: its label has a probability of"
-        f" {score:.2g}, from a classifier that is right on {right}"
+        f"labelled {classes[label]!r}, looks like {classes[other]!r}: its label has a"
+        f" probability of {score:.2g}, from a classifier that is right on {right}"
         for label, other, score in zip(
             found["label"], found["suggested"], found["score"], strict=True
         )
     ]
-    return make_findings(
+    rows = make_findings(
         "likely label error",
         paths[found["row"]],
         details,
         action="relabel",
-        label=names[found["suggested"]],
+        label=classes[found["suggested"]],
     )
+    return rows, judged

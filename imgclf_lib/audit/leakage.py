@@ -50,7 +50,7 @@ class LeakageEffect(NamedTuple):
     def sentence(self) -> str:
         """What was measured, in words, and what can be said from so many images."""
         if not self.leaked:
-            return f"None of the {self.n:,} held-out images has a twin in the training images."
+            return f"No twin of the {self.n:,} held-out images was found in the training images."
         share = f"{self.leaked:,} of {self.n:,} held-out images have a twin in the training images."
         if self.leaked == self.n:
             return f"{share} No score can be trusted: no held-out image is new."
@@ -122,7 +122,7 @@ class Leaks(NamedTuple):
     def sentence(self) -> str:
         """What was measured, in words."""
         if self.effect is None:
-            return "No image of training is in another split that was given."
+            return "No image of training was found in another split that was given."
         name = {"val": "validation", "test": "test"}[self.split]
         return f"Leakage into the {name} split: {self.effect.sentence}"
 

@@ -17,9 +17,9 @@ from imgclf_lib.audit.checks import (
     twin_findings,
 )
 from imgclf_lib.audit.findings import SEVERITIES, count_findings, make_findings, sort_findings
-from imgclf_lib.audit.labels import label_findings
+from imgclf_lib.audit.labels import Judged, label_findings
 from imgclf_lib.audit.leakage import Leaks, measure_leaks
-from imgclf_lib.data import FIX_COLUMNS, inspect_data, load_data, read_fixes
+from imgclf_lib.data import FIX_COLUMNS, inspect_data, load_data, look_for_tracks, read_fixes
 from imgclf_lib.errors import printable
 from imgclf_lib.experiment import Experiment
 
@@ -43,6 +43,7 @@ class Audit:
         places: ``int64`` array of shape ``(n,)``: for each row of the table its place in
             ``images``, or -1.
         leakage: What leaked images do to a score; None if it was not asked for.
+        judged: Whose labels were judged; None if it was not asked for.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Audit:
     images: np.ndarray
     places: np.ndarray
     leakage: Leaks | None = None
+    judged: Judged | None = None
 
     @property
     def files(self) -> int:
@@ -89,7 +91,7 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
     Args:
         experiment: Its data fields say which files.
         label_errors: Whether to look for labels that are probably wrong, which trains networks;
-            never among test images.
+            never among test images that were given.
         leakage: Whether to measure what images do that are in more than one split.
 
     Returns:
@@ -110,16 +112,21 @@ def audit(experiment: Experiment, label_errors: bool = False, leakage: bool = Fa
         class_findings(table, folder if folder.is_dir() else None),
         twin_findings(table, second_look(table, found.pairs, found.images, found.places)),
     ]
+    tracks = look_for_tracks(found)
+    if tracks:
+        parts.append(make_findings("tracks", [tracks.example], [tracks.detail]))
+    judged = None
     if label_errors:
-        parts.append(label_findings(experiment, load_data(experiment), found.pairs))
+        given = ((table["split"] == "test") & (table["problem"] == "")).any()
+        rows, judged = label_findings(experiment, load_data(experiment), found.pairs, bool(given))
+        parts.append(rows)
     findings = sort_findings(parts)
     leak = None
     if leakage:
         groups = group_twins(table, found.pairs)
         leak = measure_leaks(table, found.images, found.places, groups)
-    return Audit(
-        found.name, found.place, experiment, table, findings, found.images, found.places, leak
-    )
+    facts = (found.name, found.place, experiment, table, findings, found.images, found.places)
+    return Audit(*facts, leak, judged)
 
 
 def twin_pictures(
@@ -212,8 +219,9 @@ def audit_lines(audit: Audit) -> list[str]:
         for row in counts.itertuples():
             said = f"  {row.problem}: {row.meaning} {row.do}"
             lines += textwrap.wrap(said, WIDTH, subsequent_indent="    ")
-    if audit.leakage is not None:
-        lines += ["", *textwrap.wrap(audit.leakage.sentence, WIDTH)]
+    for part in (audit.judged, audit.leakage):
+        if part is not None:
+            lines += ["", *textwrap.wrap(part.sentence, WIDTH)]
     data = shlex.quote(audit.experiment.data)
     if (audit.findings["action"] != "").any():
         lines += [
@@ -234,8 +242,9 @@ def audit_json(audit: Audit) -> dict[str, Any]:
 
     Returns:
         ``data``, ``files``, ``accepted``, ``rejected``, ``counts`` (findings by severity),
-        ``findings`` (a list of ``path``, ``problem``, ``detail``, ``severity``, ``related``), and
-        ``leakage`` if it was measured.
+        ``findings`` (a list of ``path``, ``problem``, ``detail``, ``severity``, ``related``);
+        ``labels`` (how many were ``judged``, of how many ``images``) and ``leakage`` if they were
+        asked for.
     """
     columns = ["path", "problem", "detail", "severity", "related"]
     severities = audit.findings["severity"].value_counts()
@@ -247,6 +256,8 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         "counts": {name: int(severities.get(name, 0)) for name in SEVERITIES},
         "findings": audit.findings[columns].to_dict("records"),
     }
+    if audit.judged is not None:
+        content["labels"] = audit.judged.metrics
     if audit.leakage is not None:
         content["leakage"] = audit.leakage.metrics
     return content

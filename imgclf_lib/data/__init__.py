@@ -7,7 +7,7 @@ load maps the same arrays into memory. Nothing in a user's folder is ever change
 Notebooks 01, Explore the data, and 02, Preprocess, teach it; 08 about folders of one's own.
 """
 
-from imgclf_lib.data.cache import clear_caches, inspect_data, list_caches
+from imgclf_lib.data.cache import clear_caches, inspect_data, list_caches, look_for_tracks
 from imgclf_lib.data.dataset import (
     ImageData,
     Split,
@@ -54,6 +54,7 @@ __all__ = [
     "list_folder",
     "load_data",
     "load_other",
+    "look_for_tracks",
     "make_splits",
     "picture",
     "random_examples",

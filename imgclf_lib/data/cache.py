@@ -22,8 +22,9 @@ from filelock import FileLock, Timeout
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.data.duplicates import similar_pairs
 from imgclf_lib.data.listing import COLUMNS, SPLITS, apply_fixes, check_listing, read_fixes
-from imgclf_lib.data.sources import Source, known_table, load_known, open_source
+from imgclf_lib.data.sources import KNOWN, Source, known_table, load_known, open_source
 from imgclf_lib.data.splits import check_classes, make_splits
+from imgclf_lib.data.tracks import Tracks, find_tracks
 from imgclf_lib.errors import InputError, tell
 from imgclf_lib.experiment import Experiment, input_size
 from imgclf_lib.files import collect_warnings, open_image
@@ -468,6 +469,21 @@ def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspected
     return InspectedData(source.name, source.place, table, images, file, places, pairs, remarks)
 
 
+def look_for_tracks(found: InspectedData) -> Tracks | None:
+    """Images that belong together by their names, as frames of a film do, and may be divided.
+
+    Args:
+        found: A data set; one with splits, groups or arrays of its own has none.
+
+    Returns:
+        A pattern for the field ``group``, the path of an ``example``, and a ``detail`` that says
+        what was found and what to do; or None.
+    """
+    if found.place in KNOWN:
+        return None
+    return find_tracks(found.table, found.pairs, DiskImages(found.file), found.places)
+
+
 def _build_splits(found: InspectedData, experiment: Experiment, base: Path, folder: Path) -> None:
     """Write the images of each split into an array of its own."""
     report_rejected(found)
@@ -475,6 +491,9 @@ def _build_splits(found: InspectedData, experiment: Experiment, base: Path, fold
     pairs = found.pairs if experiment.near_duplicates == "together" else None
     table = make_splits(found.table, *fractions, experiment.split_seed, pairs)
     table.loc[table["problem"] != "", "split"] = ""
+    tracks = look_for_tracks(found)
+    if tracks:
+        tell(f"{found.name}: {tracks.detail}. Otherwise scores may be better than on new pictures.")
     with _filling(folder) as new:
         for split in SPLITS:
             rows = found.places[(table["split"] == split).to_numpy()]

@@ -82,11 +82,9 @@ class _Eyes:
 
     def __init__(self, images: Any) -> None:
         self.images = images
-        height, width = images.shape[1:3]
-        self.down = _averaging(height, min(height, SIDE))
-        self.across = _averaging(width, min(width, SIDE))
+        self.height, self.width = (min(side, SIDE) for side in images.shape[1:3])
         self.places = np.full(len(images), -1, "int32")
-        self.shapes = np.zeros((0, self.down.shape[0] * self.across.shape[0]), "int8")
+        self.shapes = np.zeros((0, self.height * self.width), "int8")
         self.colors = np.zeros((0, 32), "int8")
         self.lights = np.zeros((0, 2), "float32")
         self.whiten, self.least = self._common()
@@ -119,7 +117,7 @@ class _Eyes:
         self.places[rows] = len(self.lights) + np.arange(len(rows))
         shapes, colors, lights = [self.shapes], [self.colors], [self.lights]
         for start in range(0, len(rows), 1024):
-            small = self._small(rows[start : start + 1024])
+            small = shrink(self.images, rows[start : start + 1024])
             grey, light = _normal(small)
             white = grey @ self.whiten
             scale = 127 / np.abs(white).max(1, keepdims=True).clip(1e-9)
@@ -129,24 +127,14 @@ class _Eyes:
         self.shapes, self.colors = np.concatenate(shapes), np.concatenate(colors)
         self.lights = np.concatenate(lights)
 
-    def _small(self, rows: np.ndarray) -> np.ndarray:
-        """Float array of shape ``(n, SIDE, SIDE, channels)``; few pixels are read at a time."""
-        length = max(1, PIECE // max(1, int(np.prod(self.images.shape[1:]))))
-        parts = [np.zeros((0, len(self.down), len(self.across), self.images.shape[3]), "float32")]
-        for start in range(0, len(rows), length):
-            pixels = self.images[rows[start : start + length]].astype("float32")
-            shrink = ("ai,nijc,bj->nabc", self.down, pixels, self.across)
-            parts.append(np.einsum(*shrink, optimize=True))
-        return np.concatenate(parts)
-
     def _common(self) -> tuple[np.ndarray, float]:
         """What takes out that which images have in common, and the least correlation of copies."""
         count = len(self.images)
         rows = np.unique(np.linspace(0, max(0, count - 1), min(count, SAMPLE)).astype("int64"))
-        grey, light = _normal(self._small(rows))
+        grey, light = _normal(shrink(self.images, rows))
         grey = grey[light[:, 1] >= FLAT]
         # A few images tell too little: in any photograph neighbouring pixels are alike.
-        y, x = np.indices((len(self.down), len(self.across))).reshape(2, -1)
+        y, x = np.indices((self.height, self.width)).reshape(2, -1)
         apart = np.hypot(y[:, None] - y, x[:, None] - x)
         usual = np.exp(-apart / 4) / len(y)
         weight = len(y)
@@ -161,6 +149,18 @@ class _Eyes:
         spared = max(len(white) // 2, len(others) // 100) + 1
         unrelated = others[-spared] if len(others) >= spared else 0.0
         return whiten, float(np.clip(ABOVE[0] + ABOVE[1] * unrelated, *SAME))
+
+
+def shrink(images: Any, rows: np.ndarray) -> np.ndarray:
+    """Float array of shape ``(n, SIDE, SIDE, channels)``; few pixels are read at a time."""
+    height, width = images.shape[1:3]
+    down, across = (_averaging(side, min(side, SIDE)) for side in (height, width))
+    length = max(1, PIECE // max(1, int(np.prod(images.shape[1:]))))
+    parts = [np.zeros((0, len(down), len(across), images.shape[3]), "float32")]
+    for start in range(0, len(rows), length):
+        pixels = images[rows[start : start + length]].astype("float32")
+        parts.append(np.einsum("ai,nijc,bj->nabc", down, pixels, across, optimize=True))
+    return np.concatenate(parts)
 
 
 def _normal(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

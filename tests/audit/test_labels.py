@@ -1,4 +1,6 @@
-"""Wrong labels are found, and become cautious suggestions; the test stays closed."""
+"""Wrong labels are found, and become cautious suggestions; a test that was given stays closed."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from imgclf_lib.audit import audit, suggest_fixes
+from imgclf_lib.audit import audit, audit_json, audit_lines, suggest_fixes
 from imgclf_lib.audit import labels as room
 from imgclf_lib.audit.labels import find_label_errors
 from imgclf_lib.data import load_data
@@ -115,8 +117,9 @@ def test_without_cleanlab_it_says_what_to_install(digits, monkeypatch):
         find_label_errors(*digits, 10)
 
 
-def test_wrong_labels_are_found_outside_the_test(tmp_path):
-    folder, generator = tmp_path / "tones", np.random.default_rng(0)
+def tones(folder: Path) -> Path:
+    """500 pictures in two classes, dark and light; 9 of the light ones are dark."""
+    generator = np.random.default_rng(0)
     for number, label in enumerate(("dark", "light")):
         (folder / label).mkdir(parents=True)
         for place in range(250):
@@ -127,21 +130,47 @@ def test_wrong_labels_are_found_outside_the_test(tmp_path):
             pixels = np.asarray(coarse.resize((16, 16), Image.Resampling.BICUBIC))
             name = "was dark" if tone == 60 and number else "good"
             Image.fromarray(pixels).save(folder / label / f"{name} {place}.png")
-    said = audit(Experiment(data=str(folder)), label_errors=True)
-    table = load_data(Experiment(data=str(folder))).table.set_index("path")
+    return folder
+
+
+def test_wrong_labels_are_found_in_every_split_that_was_made_here(tmp_path):
+    folder = tones(tmp_path / "tones")
+    chosen = (Experiment(data=str(folder), split_seed=seed) for seed in range(20))
+    tables = ((each, load_data(each).table.set_index("path")) for each in chosen)
+    experiment, table = next(
+        (each, table)
+        for each, table in tables
+        if (table[table.index.str.contains("was dark")]["split"] == "test").sum() > 2
+    )
+    said = audit(experiment, label_errors=True)
     found = said.findings[said.findings["problem"] == "likely label error"]
-    wrong = {
-        path for path in table.index if "was dark" in path and table.loc[path, "split"] != "test"
-    }
-    assert len(wrong) > 4
+    wrong = {path for path in table.index if "was dark" in path}
     assert set(found["path"]) <= wrong
-    assert len(found) >= 3  # careful: it names the surest
+    assert len(found) >= 4  # careful: it names the surest
+    assert "test" in set(table.loc[found["path"], "split"])
+    numbers = audit_json(said)["labels"]
+    assert (numbers["judged"], numbers["images"], numbers["left_alone"]) == (500, 500, 0)
+    assert any("The labels of 500 of 500 images were judged" in line for line in audit_lines(said))
     assert set(found["label"]) == {"dark"}
     assert set(found["action"]) == {"relabel"}
     assert "labelled 'light', looks like 'dark'" in found["detail"].iloc[0]
     fixes = suggest_fixes(said).set_index("path")
-    chosen = fixes.loc[found["path"], ["action", "label"]]
-    assert chosen.drop_duplicates().to_numpy().tolist() == [["keep", "dark"]]
+    rows = fixes.loc[found["path"], ["action", "label"]]
+    assert rows.drop_duplicates().to_numpy().tolist() == [["keep", "dark"]]
+
+
+def test_test_images_that_were_given_are_left_alone(tmp_path):
+    folder = tones(tmp_path / "all" / "train")
+    for path in sorted(folder.rglob("*.png"))[::5]:
+        place = tmp_path / "all" / "test" / path.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+    said = audit(Experiment(data=str(tmp_path / "all")), label_errors=True)
+    found = said.findings[said.findings["problem"] == "likely label error"]
+    assert not found["path"].str.startswith("test/").any()
+    assert said.judged is not None
+    assert said.judged[:2] == (400, 500)
+    assert said.judged.sentence.endswith("Not judged were 100 test images that were given.")
 
 
 def test_too_few_images_are_refused(make_images, tmp_path):

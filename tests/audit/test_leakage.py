@@ -53,7 +53,7 @@ def test_none_all_and_nothing_at_all():
     assert math.isnan(none.score_leaked)
     assert none.metrics["score_leaked"] is None
     assert none.metrics["interval_leaked"] == [None, None]
-    assert "None of the 5" in none.sentence
+    assert "No twin of the 5" in none.sentence
     every = _leakage_effect(images, labels, images[:5], labels[:5], np.ones(5, bool))
     assert math.isnan(every.score_without)
     assert "No score can be trusted" in every.sentence
@@ -97,7 +97,7 @@ def test_the_validation_split_comes_first(leaking, split):
 def test_nothing_leaks():
     said = measure_leaks(*data(()))
     assert said.effect is None
-    assert said.sentence == "No image of training is in another split that was given."
+    assert said.sentence == "No image of training was found in another split that was given."
     assert said.metrics == {"split": ""}
     table, images, places, groups = data(("test",))
     assert measure_leaks(table.assign(split=""), images, places, groups).effect is None
