@@ -27,7 +27,8 @@ def image_grid(
 
     Args:
         images: Arrays of shape ``(height, width)``, ``(height, width, 1)`` or
-            ``(height, width, 3)``: ``uint8`` of 0..255, or numbers that are shown in grey.
+            ``(height, width, 3)``: ``uint8`` of 0..255, or numbers that are shown in grey. With
+            none of them the figure holds its title alone.
         titles: A text above each image.
         columns: Images in a row.
         title: Text above all.
@@ -40,7 +41,7 @@ def image_grid(
         The figure.
     """
     columns = max(1, min(columns, len(images)))
-    lines = -(-len(images) // columns)
+    lines = max(1, -(-len(images) // columns))
     titles = _fitting(titles, max(10, int(size / COLUMN)))  # no wider than an image
     rows = _fitting(rows, 24)
     lettering = 0.22 * (1 + max((str(each).count("\n") for each in titles), default=0))

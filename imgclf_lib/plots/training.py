@@ -118,10 +118,14 @@ def trial_curves(
 
 
 def against_knobs(table: pd.DataFrame, knobs: Sequence[str], title: str = "") -> Figure:
-    """Validation accuracy of every trial against each knob; the best one is a star.
+    """Validation accuracy of every trial against each knob; the best completed one is a star.
+
+    One bad trial would squash all others into a strip, so a frame ends where a box plot calls the
+    rest outliers (Tukey, 1977): a trial below stands at the bottom, as a triangle.
 
     Args:
-        table: As from ``search.trial_table``; failed trials are crosses at the bottom.
+        table: As from ``search.trial_table``; failed trials are crosses at the bottom, others that
+            were not completed are rings.
         knobs: The fields to show, a frame each.
         title: Text above all.
 
@@ -141,8 +145,17 @@ def against_knobs(table: pd.DataFrame, knobs: Sequence[str], title: str = "") ->
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.tick_params(labelsize=8)
+    known = table.loc[table["status"] != "failed", "val_accuracy"].astype(float).dropna()
+    known = known if len(known) else pd.Series([0.0, 1.0])
+    low, high = float(known.min()), float(known.max())
+    first, third = known.quantile([0.25, 0.75])
+    floor = max(low, first - 1.5 * (third - first)) if third > first else low
     for name, axes in zip(knobs, frames, strict=False):
-        _frame(axes, table, name)
+        _frame(axes, table, name, floor)
+    room = 0.08 * max(high - floor, 0.01)
+    frames[0].set_ylim(floor - room, high + room)
+    if floor > low:
+        title += " (triangle: lower still)"
     if title:
         figure.suptitle(plain(title, 100), fontsize=11)
     return figure
@@ -174,7 +187,7 @@ def knob_bars(effects: pd.DataFrame, title: str, axes: Axes | None = None) -> Ax
     return axes
 
 
-def _frame(axes: Axes, table: pd.DataFrame, name: str) -> None:
+def _frame(axes: Axes, table: pd.DataFrame, name: str, floor: float) -> None:
     values, accuracy = table[name], table["val_accuracy"].astype(float)
     if values.dtype.kind in "iuf":
         places = values.astype(float)
@@ -188,12 +201,16 @@ def _frame(axes: Axes, table: pd.DataFrame, name: str) -> None:
         places = written.map({text: float(place) for place, text in enumerate(known)})
         axes.set_xticks(range(len(known)), [plain(text, 12) for text in known])
         axes.set_xlim(-0.5, max(len(known), 1) - 0.5)
-    failed = table["status"] == "failed"
+    failed, completed = (table["status"] == each for each in ("failed", "completed"))
     seen = accuracy.notna() & ~failed
-    axes.scatter(places[seen], accuracy[seen], s=26, color=PALETTE[0], alpha=0.75, linewidths=0)
-    lost, floor = places[failed], float(accuracy[seen].min()) if seen.any() else 0.0
-    axes.scatter(lost, np.full(len(lost), floor), s=40, marker="x", color=PALETTE[1])
-    done = accuracy[table["status"] == "completed"]
+    inside, below = seen & (accuracy >= floor), seen & (accuracy < floor)
+    ended, other = places[inside & completed], places[inside & ~completed]
+    dots = {"s": 26, "color": PALETTE[0], "alpha": 0.75}
+    axes.scatter(ended, accuracy[ended.index], linewidths=0, **dots)
+    axes.scatter(other, accuracy[other.index], **{**dots, "color": "none"}, edgecolors=PALETTE[0])
+    for rows, marker, color in ((below, "v", PALETTE[0]), (failed, "x", PALETTE[1])):
+        axes.scatter(places[rows], np.full(rows.sum(), floor), s=40, marker=marker, color=color)
+    done = accuracy[completed]
     if done.notna().any():
         best = done.idxmax()
         axes.scatter(places[best], accuracy[best], s=150, marker="*", color=PALETTE[1], zorder=3)

@@ -31,7 +31,7 @@ POINTS_AN_EPOCH = 20  # how finely the training curve is drawn
 _TURN = threading.Lock()
 FEWEST_TRIALS = 6  # with fewer, nothing can be said about single knobs
 SHUFFLES = 2000
-RARE = 0.05
+RARE = 0.05  # as in evaluation/luck.py: of all that is looked at, in so few cases one by luck alone
 
 
 class _Point(NamedTuple):
@@ -318,8 +318,9 @@ def importance(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row a knob, the largest share first, with the columns ``share`` (0 to 1), ``by_luck``
-        (mean share after shuffling), ``p_value`` (how often shuffling gives as much) and
-        ``verdict``. Empty with fewer than 6 trials.
+        (mean share after shuffling), ``p_value`` (how often the largest of so many knobs is as
+        large by shuffling; at most: after Bonferroni) and ``verdict`` (``clear`` or ``may be
+        luck``). Empty with fewer than 6 trials.
     """
     done = table[table["status"].isin(["completed", "failed"])]
     columns = ["share", "by_luck", "p_value", "verdict"]
@@ -327,8 +328,8 @@ def importance(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=columns).rename_axis("knob")
     accuracy = done["val_accuracy"].where(done["status"] == "completed", -1.0)
     known = {each.name for each in fields(Experiment)}
-    rows = {}
-    for name in [each for each in table.columns if each in known]:
+    knobs, rows = [each for each in table.columns if each in known], {}
+    for name in knobs:
         groups = _groups(done[name])
         if len(groups) < 2 or accuracy.nunique() < 2:  # no test is defined
             rows[name] = (0.0, 0.0, 1.0, "may be luck")
@@ -342,8 +343,9 @@ def importance(table: pd.DataFrame) -> pd.DataFrame:
             alternative="greater",
             rng=0,
         )
-        verdict = "clear" if found.pvalue < RARE else "may be luck"
-        rows[name] = (found.statistic, found.null_distribution.mean(), found.pvalue, verdict)
+        p_value = min(1.0, found.pvalue * len(knobs))
+        verdict = "clear" if p_value < RARE else "may be luck"
+        rows[name] = (found.statistic, found.null_distribution.mean(), p_value, verdict)
     effects = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return effects.sort_values("share", ascending=False, kind="stable").rename_axis("knob")
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -113,6 +114,8 @@ def test_interval_after_wilson(right, count):
     low, high = wilson_interval(right, count)
     assert (low, high) == pytest.approx((max(0, middle - half), min(1, middle + half)), abs=1e-9)
     assert 0 <= low <= share <= high <= 1
+    theirs = binomtest(right, count).proportion_ci(0.95, "wilson")
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
 def test_calibration_by_hand():
@@ -291,6 +294,8 @@ def test_coverage_by_hand():
     assert table["answered"].tolist() == [2, 3, 5]
     assert table["coverage"].tolist() == [0.4, 0.6, 1.0]
     assert table["accuracy"].tolist() == pytest.approx([1 / 2, 2 / 3, 3 / 5])
+    lows = [wilson_interval(*each)[0] for each in [(1, 2), (2, 3), (3, 5)]]
+    assert table["low"].tolist() == pytest.approx(lows)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -309,10 +314,33 @@ def test_coverage_against_a_plain_loop(seed):
 
 
 def test_the_lowest_threshold_answers_most():
-    table = coverage_table(PROBABILITIES, LABELS)
-    assert lowest_threshold(table, 0.66) == 0.7
-    assert lowest_threshold(table, 0.6) == 0.6
-    assert lowest_threshold(table, 0.9) == float("inf")
+    """Half of 200 images are surely right, of the others nine in ten: 190 of 200 in all."""
+    sure = np.repeat([0.9, 0.6], 100)
+    labels = np.repeat([0, 0, 1], [100, 90, 10])
+    table = coverage_table(np.stack([sure, 1 - sure], 1), labels)
+    assert table["accuracy"].tolist() == [1.0, 0.95]
+    assert table["low"].tolist() == pytest.approx([0.963, 0.910], abs=5e-4)
+    assert lowest_threshold(table, 0.91) == 0.6
+    assert lowest_threshold(table, 0.95) == 0.9, "reached, but not promised"
+    assert lowest_threshold(table, 1.0) == float("inf")
+
+
+@pytest.mark.parametrize("part", [2, 4])
+def test_the_lowest_threshold_keeps_its_promise(part):
+    """For images of the same kind that had no say; the highest accuracy alone would not."""
+    generator, kept, lucky = np.random.default_rng(0), 0, 0
+    for _ in range(100):
+        sure = generator.uniform(0.5, 1, (2, 2000))
+        right = generator.random((2, 2000)) < sure
+        probabilities = np.stack([sure[0], 1 - sure[0]], 1)
+        table = coverage_table(probabilities, np.where(right[0], 0, 1))
+        wish = 1 - 0.25 / part
+        truth = (1 + lowest_threshold(table, wish)) / 2  # mean of the confidences above it
+        kept += truth >= wish
+        plain = table.loc[table["accuracy"] >= wish, "threshold"].min()
+        lucky += (1 + plain) / 2 >= wish
+    assert kept >= 90
+    assert 25 < lucky < 75
 
 
 def test_pairs_are_those_of_the_largest_counts():

@@ -123,6 +123,13 @@ def test_a_grid_of_any_shape(shape, kind):
     png(figure)
 
 
+def test_a_grid_of_no_image_holds_its_title():
+    figure = charts.image_grid(IMAGES[:0], [], title="The 0 most confident mistakes", rows=["a"])
+    assert figure.get_suptitle()
+    assert not [axes for axes in figure.axes if axes.images]
+    assert png(figure)
+
+
 def test_grid_limits():
     floats = GENERATOR.normal(size=(2, 4, 4))
     limits = [axes.images[0].get_clim() for axes in charts.image_grid(floats).axes]

@@ -112,8 +112,10 @@ KNOBS = ["learning_rate", "optimizer", "filters", "batch_size"]
 def test_every_trial_is_a_point_and_the_best_completed_one_a_star(table):
     figure = against_knobs(table, KNOBS, "A search of $x$")
     first, second, third, fourth, *unused = figure.axes
-    points, crosses, star = first.collections
-    assert points.get_offsets().tolist() == [[0.001, 0.5], [0.01, 0.7], [0.1, 0.9]]
+    points, rings, triangles, crosses, star = first.collections
+    assert points.get_offsets().tolist() == [[0.001, 0.5], [0.01, 0.7]]
+    assert rings.get_offsets().tolist() == [[0.1, 0.9]], "stopped: it takes no part"
+    assert not triangles.get_offsets().tolist()
     assert crosses.get_offsets().tolist() == [[1.0, 0.5]]
     assert star.get_offsets().tolist() == [[0.01, 0.7]]
     assert (first.get_xscale(), second.get_xscale(), fourth.get_xscale()) == (
@@ -125,6 +127,27 @@ def test_every_trial_is_a_point_and_the_best_completed_one_a_star(table):
     assert [each.get_text() for each in third.get_xticklabels()] == ["none", "8", "8, 16"]
     assert not [axes for axes in unused if axes.get_visible()]
     png(figure)
+
+
+@pytest.mark.parametrize("worst", [0.1, math.nan])
+def test_one_bad_trial_does_not_squash_the_others(worst):
+    accuracy = [*np.linspace(0.7, 0.8, 11), worst]
+    status = ["completed"] * 11 + ["failed" if math.isnan(worst) else "completed"]
+    table = pd.DataFrame({"dropout": np.arange(12) / 20, "val_accuracy": accuracy})
+    figure = against_knobs(table.assign(status=status), ["dropout"], "A search")
+    low, high = figure.axes[0].get_ylim()
+    assert 0.5 < low < 0.7
+    assert 0.8 < high < 0.9
+    _, _, triangles, crosses, _ = figure.axes[0].collections
+    [[_, place]] = (crosses if math.isnan(worst) else triangles).get_offsets().tolist()
+    assert low < place <= 0.7, "it is seen, at the bottom"
+    assert ("triangle" in figure.get_suptitle()) == (worst == 0.1)
+
+
+def test_the_empty_frame_is_that_of_an_accuracy():
+    low, high = against_knobs(trial_table([], KNOBS), KNOBS).axes[0].get_ylim()
+    assert -0.1 < low <= 0
+    assert 1 <= high < 1.1
 
 
 def test_the_size_stays_as_trials_come_in(table):

@@ -8,6 +8,7 @@ import pandas as pd
 from imgclf_lib.course.exercises.exercise import (
     Mistake,
     array,
+    call,
     judge_function,
     judge_number,
     number,
@@ -210,68 +211,87 @@ def better_baseline(answer: Any, all_right: dict[str, np.ndarray]) -> str:
     raise Mistake(f"The other way round: the {said} is the worse one ({figures}).")
 
 
-def choose_threshold(val_probabilities, val_labels, probabilities, labels):
-    """The test images, probabilities and labels, must not be used here."""
-    from imgclf_lib.evaluation import coverage_table
+def write_careful_threshold():
+    from imgclf_lib.evaluation import coverage_table, lowest_threshold
 
-    table = coverage_table(val_probabilities, val_labels)
-    wish = 1 - (1 - table["accuracy"].iloc[-1]) / 4  # the last row answers every image
-    good_enough = table[table["accuracy"] >= wish]
-    return good_enough["threshold"].min() if len(good_enough) else float("inf")
+    def careful_threshold(probabilities, labels):
+        table = coverage_table(probabilities, labels)
+        wish = 1 - (1 - table["accuracy"].iloc[-1]) / 4  # the last row answers every image
+        return lowest_threshold(table, wish)
+
+    return careful_threshold
 
 
-def _quarter(table: pd.DataFrame) -> float:
-    """The accuracy with a quarter of the mistakes of answering everything."""
-    return float(1 - (1 - table["accuracy"].iloc[-1]) / 4)
+def _exam(generator: np.random.Generator, count: int, hard: int) -> tuple[np.ndarray, ...]:
+    """Of these images the hard ones are guesses of two classes; of the others 1 in 50 is wrong."""
+    sure = np.concatenate([generator.uniform(0.5, 0.7, hard), generator.uniform(0.7, 1, count)])
+    right = generator.random(count + hard) < np.where(sure < 0.7, 0.5, 0.98)
+    return np.stack([1 - sure, sure], 1), right.astype(int)
+
+
+def _wrong_thresholds(chances: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    table = coverage_table(chances, labels)
+    everything = table["accuracy"].iloc[-1]
+    half, quarter, fifth = (1 - (1 - everything) / part for part in (2, 4, 5))
+    chosen = lowest_threshold(table, quarter)
+    granted = table[table["low"] >= quarter]
+    above = table[table["threshold"] > chosen]
+    wrong = {
+        "That is the plain rule: the accuracy on these images reaches the wish, by luck perhaps."
+        " Let the low end of its interval reach it.": [_plain(table, quarter)],
+        "That grants half the mistakes; a quarter is wished.": [
+            lowest_threshold(table, half),
+            _plain(table, half),
+        ],
+        "That is the wish, an accuracy. Which threshold grants it?": [quarter],
+        "That grants a fifth of the mistakes.": [lowest_threshold(table, fifth)],
+        "That grants the wish, but it is the highest such threshold. The lowest one answers"
+        " more.": [granted["threshold"].max()],
+        "One step too high: the confidence at which the wish is still granted belongs to it.": [
+            above["threshold"].min()
+        ],
+        "You gave the share of images that are answered. Which confidence answers so many?": [
+            granted["coverage"].max()
+        ],
+    }
+    return {said: [each for each in found if np.isfinite(each)] for said, found in wrong.items()}
+
+
+def _plain(table: pd.DataFrame, wish: float) -> float:
+    """The lowest threshold with so high an accuracy on these images."""
+    return float(table.loc[table["accuracy"] >= wish, "threshold"].min())
 
 
 @question(
     "A quarter of the mistakes",
-    tests=["coverage and accuracy", "choosing on validation images, not on test images"],
+    tests=["coverage and accuracy", "a choice that keeps its promise on other images"],
     hints=[
         "The cell above does nearly this: what is different about the wish?",
-        "wish = 1 - (1 - val_right.mean()) / 4. Then take the granted places on validation.",
-        "np.sort(val_confidence)[::-1][granted[-1]], with granted computed for the new wish.",
+        "table = coverage_table(probabilities, labels); its last row answers every image, so"
+        ' table["accuracy"].iloc[-1] is the accuracy without a threshold.',
+        "wish = 1 - (1 - that accuracy) / 4, and lowest_threshold(table, wish) is the answer.",
     ],
-    solve=choose_threshold,
-    explanation="Every confidence that occurs is a candidate; the lowest one that grants the wish"
-    " on the validation images answers the most.",
+    solve=write_careful_threshold,
+    explanation="Every confidence that occurs is a candidate. The lowest one whose interval lies"
+    " above the wish answers the most, and its promise holds for other images too.",
 )
-def lowest_good_threshold(
-    answer: Any, val_probabilities: Any, val_labels: Any, probabilities: Any, labels: Any
-) -> str:
-    value = number(answer)
-    table = coverage_table(array(val_probabilities), array(val_labels))
-    wish = _quarter(table)
-    best = lowest_threshold(table, wish)
-    sure = table[table["threshold"] >= value - 1e-9]
-    count, images = (int(sure["answered"].max()) if len(sure) else 0), len(val_labels)
-    if not np.isfinite(best):
-        if count:
-            raise Mistake("No threshold grants this wish here. Then nothing may be answered.")
-        return "No threshold grants the wish on these images; so nothing is answered."
-    reached = float(sure["accuracy"].iloc[-1]) if count else 0.0
-    wanted = int(table.loc[table["threshold"] == best, "answered"].iloc[0])
-    said = f"On the {images:,} validation images it answers {count:,}"
-    if abs(count - wanted) <= 0.002 * images and (count == 0 or reached >= wish - 5e-4):
-        return f"{said}, {reached:.1%} of them right; wished were {wish:.1%}."
-    elsewhere = coverage_table(array(probabilities), array(labels))
-    on_test = [lowest_threshold(elsewhere, each) for each in (wish, _quarter(elsewhere))]
-    if any(abs(value - each) < 5e-4 for each in on_test):
-        raise Mistake(
-            "This threshold was chosen on the test images: then they cannot tell any more how good"
-            " the choice is. Choose with val_probabilities and val_labels."
-        )
-    if 1 < value <= 100:
-        raise Mistake("A confidence lies between 0 and 1; this looks like percent.")
-    if not count:
-        raise Mistake(f"At {value:.4g} nothing at all is answered. A lower threshold can do it.")
-    if reached < wish:
-        raise Mistake(
-            f"{said}, but only {reached:.1%} of them are right, and {wish:.1%} are wished. A higher"
-            " threshold answers less, and usually better."
-        )
-    raise Mistake(
-        f"{said}, {reached:.1%} of them right. That is good enough, but it is not the lowest such"
-        f" threshold: {wanted:,} images can be answered."
+def careful_threshold(answer: Any, probabilities: Any, labels: Any) -> str:
+    generator = np.random.default_rng(0)
+    sizes = (1500, 500), (700, 300), (40, 20)
+    said = judge_function(
+        answer,
+        write_careful_threshold(),
+        [_exam(generator, count, hard) for count, hard in sizes],
+        "",
+        _wrong_thresholds,
+        lambda found, right, p, y: (
+            f"For {len(y):,} invented images your function gives {found:.4g} instead of"
+            f" {right:.4g}. Which accuracy is the wish, and at which threshold does the low end of"
+            " the interval reach it?"
+        ),
     )
+    threshold = number(call(answer, array(probabilities), array(labels)))
+    answered = (array(probabilities).max(1) >= threshold).mean()
+    if not answered:
+        return f"{said}Your {len(labels):,} images can promise it with no threshold."
+    return f"{said}On your {len(labels):,} images: {threshold:.4f}, {answered:.1%} are answered."

@@ -410,10 +410,11 @@ class Tuner(Frame):
         table = self._found()
         if not self.trials:
             self.table.value = table_html(table, self._knobs)
-        best = table["val_accuracy"].max()
+        best = table.loc[table["status"] == "completed", "val_accuracy"].max()
         reached = f"the best reaches {best:.3f}" if best == best else "none has ended yet"
+        title = "Every trial against every knob (star: the best; ring: not completed)"
         self.points.show(
-            against_knobs(table, self._knobs, "Every trial against every knob (star: the best)"),
+            against_knobs(table, self._knobs, title),
             f"Validation accuracy of {len(table)} trials; {reached}.",
         )
         effects, title = importance(table), "Which knob mattered?"

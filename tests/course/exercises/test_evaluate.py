@@ -7,7 +7,7 @@ from sklearn.metrics import top_k_accuracy_score
 from imgclf_lib.backend import load_keras
 from imgclf_lib.course.exercises import evaluate as exercises
 from imgclf_lib.course.exercises.exercise import Exercise, Mistake, Unanswered
-from imgclf_lib.evaluation import coverage_table, lowest_threshold
+from imgclf_lib.evaluation import coverage_table, wilson_interval
 
 keras = load_keras()
 
@@ -126,46 +126,70 @@ def invent(seed: int, count: int, classes: int, skill: float) -> tuple[np.ndarra
     return (powers / powers.sum(1, keepdims=True)).astype("float32"), labels
 
 
+FACTS = invent(1, 1000, 10, 6.0)
+
+
+def careful(probabilities, labels):
+    return exercises.careful_threshold.solve()(probabilities, labels)
+
+
+def by_loop(probabilities, labels, part=4, low=True):
+    """Every confidence that occurs is tried."""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    wish, found = 1 - (1 - right.mean()) / part, np.inf
+    for threshold in confidence:
+        sure = confidence >= threshold
+        reached = wilson_interval(int(right[sure].sum()), int(sure.sum()))[0]
+        if (reached if low else right[sure].mean()) >= wish:
+            found = min(found, threshold)
+    return found
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [careful, by_loop, lambda *facts: [careful(*facts)], lambda *facts: str(careful(*facts))],
+)
+def test_a_careful_threshold_in_every_form(answer):
+    said = exercises.careful_threshold.judge(answer, *FACTS)
+    assert "On your 1,000 images" in said
+
+
 @pytest.mark.parametrize(
     ("count", "classes", "skill"),
-    [(1000, 10, 6.0), (30, 2, 4.0), (400, 200, 7.0), (20, 2, 50.0), (60, 3, 0.0), (3, 2, -50.0)],
+    [(1000, 10, 6.0), (30, 2, 4.0), (400, 200, 7.0), (20, 2, 50.0), (60, 3, 0.0), (1, 2, -50.0)],
 )
 def test_thresholds_on_many_kinds_of_data(count, classes, skill):
-    facts = *invent(1, count, classes, skill), *invent(2, count, classes, skill)
-    best = exercises.choose_threshold(*facts)
-    for answer in (best, str(best), [best], np.float32(best)):
-        assert exercises.lowest_good_threshold.judge(answer, *facts)
+    assert "images" in exercises.careful_threshold.judge(careful, *invent(1, count, classes, skill))
 
 
-FACTS = *invent(1, 1000, 10, 6.0), *invent(2, 3000, 10, 6.0)
-BEST = exercises.choose_threshold(*FACTS)
-ON_TEST = coverage_table(*FACTS[2:])
-CHOSEN_ON_TEST = lowest_threshold(ON_TEST, 1 - (1 - ON_TEST["accuracy"].iloc[-1]) / 4)
+def table_of(probabilities, labels):
+    table = coverage_table(probabilities, labels)
+    return table, 1 - (1 - table["accuracy"].iloc[-1]) / 4
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (0.0, "A higher threshold answers less"),
-        (1.0, "nothing at all is answered"),
-        (90, "looks like percent"),
-        (0.9999, "not the lowest such threshold"),
-        (CHOSEN_ON_TEST, "was chosen on the test images"),
-        ("high", "A number is wanted"),
+        (lambda *facts: by_loop(*facts, low=False), "That is the plain rule"),
+        (lambda *facts: by_loop(*facts, part=2), "half the mistakes"),
+        (lambda *facts: by_loop(*facts, part=2, low=False), "half the mistakes"),
+        (lambda *facts: by_loop(*facts, part=5), "a fifth"),
+        (lambda *facts: table_of(*facts)[1], "an accuracy. Which threshold"),
+        (lambda *facts: by_loop(*facts) + 1e-4, "instead of"),
+        (lambda *facts: by_loop(*facts) if len(facts[1]) > 60 else 0.6, "instead of"),
+        (lambda p, y: p.max(1)[p.max(1) > careful(p, y)].min(initial=np.inf), "One step too high"),
+        (lambda p, y: (p.max(1) >= careful(p, y)).mean(), "share of images that are answered"),
+        (lambda *facts: 0.5, "instead of"),
+        (0.9, "A function is wanted"),
     ],
 )
 def test_threshold_mistakes(answer, why):
-    assert why in mistake(exercises.lowest_good_threshold, answer, *FACTS)
+    assert why in mistake(exercises.careful_threshold, answer, *FACTS)
 
 
-def test_a_rounded_threshold_passes():
-    assert exercises.lowest_good_threshold.judge(round(float(BEST), 4), *FACTS)
-
-
-def test_a_wish_that_cannot_be_granted():
-    facts = (np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([1, 0])) * 2
-    assert "nothing is answered" in exercises.lowest_good_threshold.judge(np.inf, *facts)
-    assert "No threshold grants" in mistake(exercises.lowest_good_threshold, 0.5, *facts)
+def test_a_threshold_that_is_left_open():
+    with pytest.raises(Unanswered):
+        exercises.careful_threshold.judge(lambda probabilities, labels: ..., *FACTS)
 
 
 def exam(first: int, second: int) -> dict[str, np.ndarray]:
