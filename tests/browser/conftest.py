@@ -260,6 +260,14 @@ class Notebook:
         widget.screenshot(path=self.shots / f"{name}.png")
         self.page.set_viewport_size(self.window)
 
+    def choose_theme(self, name: str) -> None:
+        """Switch JupyterLab to a theme."""
+        self.page.get_by_role("menuitem", name="Settings", exact=True).click()
+        self.page.locator("li.lm-Menu-item", has_text="Theme").first.hover()
+        self.page.locator("li.lm-Menu-item", has_text=name).first.click()
+        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")
+        self.page.wait_for_timeout(SECOND)  # until its colours are there
+
     def check(self) -> None:
         """Nothing was fetched from elsewhere or went wrong unseen; everybody can read it all."""
         assert self.strangers == []

@@ -43,6 +43,13 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 frame
 """
+FIGURE = """
+from imgclf_lib.course import for_report
+from imgclf_lib.plots import show
+
+show(axes, 'The "same" <matrix>.')
+for_report("result", axes, "Errors", alt="The matrix again.")
+"""
 NAMELESS = """element => [...element.querySelectorAll(
     "[role=slider], select, button, input, canvas, [role=application]")]
     .filter(each => each.offsetParent !== null)
@@ -52,7 +59,7 @@ NAMELESS = """element => [...element.querySelectorAll(
 
 
 def test_what_widgets_share(lab, open_notebook) -> None:
-    cells = [new_markdown_cell("# 99 Scratch"), new_code_cell(SOURCE), new_code_cell("1 + 1")]
+    cells = [new_markdown_cell("# 99 Scratch"), *map(new_code_cell, (SOURCE, FIGURE, "1 + 1"))]
     path: Path = lab.home / "my_notebooks" / "99_scratch.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), path)
     notebook = open_notebook("99_scratch")
@@ -87,6 +94,15 @@ def test_what_widgets_share(lab, open_notebook) -> None:
     page.keyboard.press("ArrowUp")
     alert.wait_for(state="detached")
 
+    figures = page.locator(".jp-RenderedHTML img")
+    assert figures.evaluate_all("all => all.map(each => each.alt)") == [
+        'The "same" <matrix>.',
+        "The matrix again.",
+    ]
+    assert figures.first.evaluate("each => each.width === each.naturalWidth"), "as large as it is"
+    notebook.choose_theme("JupyterLab Dark")
+    notebook.check()
+    notebook.choose_theme("JupyterLab Light")
     notebook.check()
     notebook.close_tab()
     end = time.monotonic() + 30
