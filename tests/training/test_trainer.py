@@ -363,7 +363,7 @@ def test_a_design_that_cannot_fit_is_refused_before_it_is_built(linear, tmp_path
     monkeypatch.setattr(trainer, "free_memory", lambda: 8_000_000)
     monkeypatch.setattr(trainer, "build_model", never)
     too_much = {
-        "dense_1, 1,180,672 parameters.*fewer units": linear.replace(dense_units=(2048,)),
+        "dense1, 1,181,696 parameters.*fewer units": linear.replace(dense_units=(2048,)),
         "values between the layers.*smaller batch": linear.replace(filters=(64,), batch_size=65536),
     }
     for said, experiment in too_much.items():
