@@ -7,13 +7,14 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
+import psutil
 
 from imgclf_lib.errors import InputError
 
@@ -21,6 +22,10 @@ BACKENDS = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}  # module: extr
 FREE = 100_000_000  # bytes that a file may always unfold to
 MOST = 20  # times its own size that a larger one may unfold to; weights hardly shrink
 LARGEST_TEXT = 50_000_000  # bytes of the description of a model
+CONTAINER = Path("/sys/fs/cgroup/memory.max")  # of Linux, as the next
+NO_MEMORY = re.compile(  # TensorFlow; PyTorch, its accelerators; JAX
+    "OOM when allocating|can't allocate memory|out of memory|RESOURCE_EXHAUSTED: Out of memory"
+)
 PROCESSOR = Path("/proc/cpuinfo")  # of Linux; elsewhere nothing is known
 
 
@@ -173,6 +178,30 @@ def _free_on_gpu() -> int:
         return 0
     told = sys.modules["jax"].devices("gpu")[0].memory_stats() or {}
     return int(told.get("bytes_limit", 0) - told.get("bytes_in_use", 0))
+
+
+def free_memory() -> int:
+    """The memory that this process may still take, in bytes.
+
+    Returns:
+        What is free on this machine, at most what its container (control group 2) may have.
+    """
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # not Linux, or "max"
+        free = min(free, int(CONTAINER.read_text()))
+    return free
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left; each backend has its own.
+
+    Args:
+        error: As it was raised.
+
+    Returns:
+        The answer.
+    """
+    return isinstance(error, MemoryError) or bool(NO_MEMORY.search(str(error)))
 
 
 def compute_dtype(precision: str) -> str:

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from imgclf_lib.training import Run
 
 NARROWEST = 20  # columns; the parser breaks lines without an end where a word finds no room
-STATUS = {"interrupted": "was interrupted", "failed": "failed"}
+STATUS = {  # in metrics.json; there is none before the end
+    "": "goes on, or was killed",
+    "interrupted": "was interrupted",
+    "failed": "failed, its loss became not a number",
+}
 SMALL = 64  # height and width, in pixels, for which the preset fast is made
 
 
@@ -147,6 +151,7 @@ def train(
     from imgclf_lib.training import train as train_experiment
 
     run = train_experiment(experiment, out, resume, progress="bar")
+    _tell_chance(run, experiment)
     if json:
         _print_json({"run": str(run.folder), **run.metrics})
         return 0
@@ -501,6 +506,12 @@ def _answer(words: list[str]) -> int:
         hints = {"train": "--resume", "run": "--out REPORT --resume"}
         hint = f" What is complete is kept; the same command with {hints.get(words[0])} goes on."
         return _complain("Interrupted." + (hint if words[0] in hints else ""), 130)
+    except MemoryError:
+        return _complain(
+            "There is not enough memory for this. Close other programs, or choose a smaller"
+            " image_size or batch_size; then give the same command again.",
+            1,
+        )
     except SystemExit as end:  # the argument parser has said what is wrong
         return end.code if isinstance(end.code, int) else 2
 
@@ -548,9 +559,25 @@ def _value(text: str) -> Any:
 
 def _tell_unfinished(run: Run) -> None:
     """A run that was interrupted or failed answers from its best epoch; that must be known."""
-    if (status := run.metrics.get("status", "completed")) != "completed":
-        said = f"The training of {run.folder} {STATUS[status]}: its best epoch answers"
-        tell(said)
+    status = run.metrics.get("status", "")
+    if status != "completed" and (run.folder / "model.keras").is_file():
+        tell(f"The training of {run.folder} {STATUS[status]}: its best epoch answers")
+
+
+def _tell_chance(run: Run, experiment: Experiment) -> None:
+    """A network that learned nothing is finished all the same; that must be known, too."""
+    import numpy as np
+
+    from imgclf_lib.data import load_data
+
+    counts = np.bincount(load_data(experiment).val.labels)
+    share, name = counts.max() / counts.sum(), run.class_names[counts.argmax()]
+    if run.metrics["val_accuracy"] <= share + 1e-6:
+        tell(
+            f"It has learned nothing that helps: whoever always answers {name!r} is right as often"
+            f" ({share:.3f} of the validation images). Try another learning_rate or more epochs,"
+            " and look at the images with imgclf audit"
+        )
 
 
 def _print_json(content: Any) -> None:

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from imgclf_lib import cli
 from imgclf_lib.cli import COMMANDS, main
 from imgclf_lib.experiment import Experiment, preset
+from imgclf_lib.training import Run
 
 QUICK = ["--filters", "8", "--dense_units", "16", "--batch_size", "16", "--learning_rate", "0.01"]
 
@@ -245,6 +248,38 @@ def test_small_pictures_are_told_of_the_fast_preset(
         shown = capsys.readouterr()
         assert ("--preset fast" in shown.err) == told
         assert "--preset fast" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("failed", "failed, its loss"), ("interrupted", "was interrupted"), ("", "goes on, or was k")],
+)
+def test_who_asks_an_unfinished_run_is_told(
+    status: str,
+    said: str,
+    trained: Run,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder, run)
+    (run / "metrics.json").unlink()
+    if status:
+        (run / "metrics.json").write_text(json.dumps({"status": status}))
+    image = next(images.rglob("*.png"))
+    assert main(["predict", str(run), str(image)]) == 0
+    assert f"The training of {run} {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("accuracy", "told"), [(0.3, True), (1 / 3, True), (0.6, False)])
+def test_a_network_that_learned_nothing_is_said_to(
+    accuracy: float, told: bool, trained: Run, tiny: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = SimpleNamespace(metrics={"val_accuracy": accuracy}, class_names=trained.class_names)
+    cli._tell_chance(run, tiny)
+    said = capsys.readouterr().err
+    assert ("always answers 'blob' is right as often (0.333" in said) == told
 
 
 def test_a_broken_image_is_named_and_the_answer_is_no(

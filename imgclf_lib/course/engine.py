@@ -5,6 +5,8 @@ wait for it for ever (nbclient issue 312). Without that imitation they run, and 
 has nobody to look at the widget anyway.
 """
 
+import signal
+from pathlib import Path
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -38,10 +40,20 @@ class Client(PapermillNotebookClient):
                 self.execute_cell(cell, index)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
                 self.nb_man.cell_exception(cell, cell_index=index)
-                why = _reason(error, self.timeout)
+                why = _reason(error, self.timeout) + self._how_it_died(error)
                 raise CellFailed(f"code cell {self.code_cells_executed}, {why}") from error
             finally:
                 self.nb_man.cell_complete(cell, cell_index=index)
+
+    def _how_it_died(self, error: Exception) -> str:
+        """What the system says of a kernel that died, if it was killed."""
+        process = getattr(getattr(self.km, "provisioner", None), "process", None)
+        code = getattr(process, "returncode", None) or 0
+        if not isinstance(error, DeadKernelError) or code >= 0:
+            return ""
+        name = signal.Signals(-code).name
+        memory = ", as it is when the memory is full" if name == "SIGKILL" else ""
+        return f" (it was ended by {name}{memory})"
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         """Keep what a cell puts out, up to a limit; say where the limit was reached."""
@@ -82,8 +94,11 @@ class Engine(NBClientEngine):
             timeout=execution_timeout,
             startup_timeout=start_timeout,
             iopub_timeout=60,  # a cell that prints much is done before all of it is read
-            # Otherwise every kernel warns that loopback is not encrypted.
-            extra_arguments=["--Application.log_level=CRITICAL"],
+            extra_arguments=[
+                # Otherwise every kernel warns that loopback is not encrypted.
+                "--Application.log_level=CRITICAL",
+                f"--IPKernelApp.exec_files={Path(__file__).with_name('kernel.py')}",
+            ],
             kernel_name=kernel_name,
         )
         try:

@@ -14,6 +14,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image
 
+from imgclf_lib.backend import free_memory
 from imgclf_lib.files import FileFacts, decode, inspect_file, measure_image
 from imgclf_lib.storage import digest, progress_bar
 
@@ -25,6 +26,8 @@ KINDS = {
 }
 FEW_FILES = 1000  # for these, starting processes would take longer than it saves
 BATCH = 64
+BATCH_BYTES = 64_000_000  # of the pixels of a batch, at most
+ONE_FILE = 500_000_000  # bytes of memory that decoding a large photo may take
 ROWS = 5000  # of a table: small ones cost time, and rows that wait to become one cost memory
 
 Batch = tuple[int, list[str]]  # the place of its first image, and the paths
@@ -58,7 +61,7 @@ def decode_files(
         return _decode_batch(looks, root, names, how, out, start + first * stride)
 
     many = len(paths) > few_files
-    length = batch if many else 8
+    length = max(1, min(batch if many else 8, BATCH_BYTES // stride))
     batches = [(at, list(paths[at : at + length])) for at in range(0, len(paths), length)]
     bar = progress_bar(None, f"Decoding {name}", len(paths), "image")
     tables: list[pd.DataFrame] = []
@@ -123,7 +126,7 @@ def _all_batches(
     work: Callable[[Batch], list[tuple]], batches: list[Batch], processes: bool
 ) -> Iterator[list[tuple]]:
     """The results of all batches, in order, whatever happens to the processes."""
-    cores = joblib.cpu_count()
+    cores = max(1, min(joblib.cpu_count(), free_memory() // ONE_FILE))
     if not processes or cores == 1:
         yield from joblib.Parallel(cores, backend="threading", return_as="generator")(
             joblib.delayed(work)(batch) for batch in batches

@@ -28,6 +28,8 @@ from imgclf_lib.storage import digest, fetch, file_digest, locked
 if TYPE_CHECKING:
     import keras
 
+READ = (".keras", ".h5", ".hdf5", ".pth", ".pt")  # endings of files of weights
+ALLOWED = f"a file of Keras, *.weights.h5 or *.h5, or, for {LITE0}, of PyTorch, *.pth"
 # Smaller images are enlarged inside the model. Linear head, 1,500 images of CIFAR-10, enlarged to
 # 64, 96, 128, 160, 224: accuracy 0.62, 0.71, 0.73, 0.76, 0.76 at 334, 160, 162, 73, 37 images/s.
 SMALLEST_SIDE = 96
@@ -149,6 +151,13 @@ def _file(name: str) -> Path:
             allowed="imagenet, random, or the path of a file",
             do="Check --backbone_weights and the current folder",
         )
+    if not path.name.lower().endswith(READ):  # whatever is inside is never looked at
+        raise InputError(
+            f"{name!r} is no kind of file that weights are read from",
+            allowed=ALLOWED,
+            received=path.suffix,
+            do="Load it with the program that made it, and save the weights with Keras",
+        )
     return path
 
 
@@ -238,8 +247,7 @@ def _load_file(network: "keras.Model", path: Path, name: str) -> None:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{str(path)!r} does not hold the weights of {name} without its top: {reason}",
-            allowed="a file of Keras, *.weights.h5 or *.h5"
-            + (", or of PyTorch, *.pth" if name == LITE0 else ""),
+            allowed=ALLOWED,
         ) from error
 
 

@@ -224,7 +224,8 @@ def _damaged(path: Path) -> Iterator[None]:
     """Whatever the reading of a file meets: the file and what to do."""
     try:
         yield
-    except (ValueError, RecursionError, InputError) as error:  # pandas and json raise the first
+    # pandas and json raise the first two, numbers of thousands of digits the third.
+    except (ValueError, RecursionError, ArithmeticError, InputError) as error:
         raise InputError(
             f"{str(path)!r} is damaged, or was changed by hand: {str(error).rstrip('.')}",
             do=RESTORE,

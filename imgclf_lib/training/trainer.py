@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from imgclf_lib.backend import backend_name, load_keras
+from imgclf_lib.backend import (
+    backend_name,
+    free_memory,
+    lacks_memory,
+    list_devices,
+    load_keras,
+)
 from imgclf_lib.data import ImageData, Split, load_data, with_whole_paths
 from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.experiment import Experiment
@@ -15,18 +21,27 @@ from imgclf_lib.network import (
     add_test_time_flip,
     build_model,
     check_backbone,
+    fit_to_memory,
     pixel_statistics,
+    plan_network,
     predict_probabilities,
     weights_key,
 )
 from imgclf_lib.storage import atomic, clear_left, locked, write_json
 from imgclf_lib.training.loop import Job, fit_phase
 from imgclf_lib.training.runs import FILES, Run, environment, load_model, run_folder
-from imgclf_lib.training.transfer import CHECKPOINTS, is_head, resumed_history, train_backbone
+from imgclf_lib.training.transfer import (
+    CHECKPOINTS,
+    LARGEST_BATCH,
+    is_head,
+    resumed_history,
+    train_backbone,
+)
 
 if TYPE_CHECKING:
     import keras
 
+LEAST_SHARE = 0.8  # of its estimate that a training took, see ``training_memory``
 LARGEST_TRAIN_SAMPLE = 10_000  # images on which the training accuracy is measured at the end
 
 
@@ -51,8 +66,9 @@ def train(
         The finished run. Its model is the epoch with the best validation accuracy.
 
     Raises:
-        InputError: If the data cannot be used or ``out`` holds another experiment.
-        TrainingError: If the loss became not a number.
+        InputError: If the data cannot be used, ``out`` holds another experiment, or the network is
+            far larger than the memory that is free.
+        TrainingError: If the loss became not a number, or the memory was not enough.
         KeyboardInterrupt: If the user stopped it; ``resume`` continues then.
     """
     backend_name(experiment.backend)  # a finished run is loaded without waiting for Keras
@@ -68,9 +84,25 @@ def train(
     run.folder.mkdir(parents=True, exist_ok=True)
     with locked(run.folder / ".lock") as waited:
         _check_folder(run, experiment, data)
-        if not run.completed:  # what the other process did before it was stopped is not lost
+        if not run.completed:
+            _check_memory(experiment, data)
+            # What the other process did before it was stopped is not lost.
             _train(run, experiment, data, resume or waited, progress, callbacks)
     return run
+
+
+def _check_memory(experiment: Experiment, data: ImageData) -> None:
+    """Refuse what cannot fit into the memory, before the system ends the process for it."""
+    load_keras(experiment.backend)
+    if list_devices("gpu"):  # which has its own memory, and says when it is full
+        return
+    plan = plan_network(experiment, data.image_shape, len(data.class_names))
+    most, free = len(data.train), free_memory()
+    if experiment.backbone and not experiment.fine_tune_epochs:
+        most = LARGEST_BATCH  # only the head sees larger ones
+    real = experiment.replace(batch_size=min(experiment.batch_size, most))
+    if fit_to_memory(plan, real, int(free / LEAST_SHARE))[0] == "too big":
+        raise InputError(fit_to_memory(plan, real, free)[1])
 
 
 def _visible(folder: Path) -> list[str]:
@@ -143,6 +175,14 @@ def _train(
         else:
             recorder = fit_phase(job, model, history, (data.train, data.val))
         status = recorder.status
+    except Exception as error:
+        if lacks_memory(error):
+            raise TrainingError(
+                "There was not enough memory to train",
+                do=f"Lower batch_size (now {experiment.batch_size}) or image_size (now"
+                f" {data.image_shape[0]}), or choose a smaller network",
+            ) from error
+        raise
     finally:
         if status != "completed":
             _finish(run, model, status)

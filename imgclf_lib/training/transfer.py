@@ -5,9 +5,10 @@ deep neural networks?" (2014). While the backbone is frozen it says the same of 
 time, so its features are computed once and the head alone is trained on them, in seconds.
 
 A folder of the cache holds, for each split, ``<split>.npy`` (a row of features for each image of
-the whole split) and ``<split>-done.npy`` (which rows are computed). A row is marked only after it
-is on disk, so a process killed at any moment loses little and spoils nothing. With a ``limit``
-only the rows that are needed are computed; another limit adds to them.
+the whole split) and ``<split>-done.npy`` (the checksum of each row that is computed, 0 for others).
+A row is marked only after it is on disk, so a process killed at any moment loses little and spoils
+nothing; a row that is damaged later is computed again. With a ``limit`` only the rows that are
+needed are computed; another limit adds to them.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import math
 import os
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -219,12 +221,8 @@ def _of_split(
     places = np.array([place_of[path] for path in split.paths], "int64")
     width = extractor.output.shape[-1]
     path, marks = folder / f"{name}.npy", folder / f"{name}-done.npy"
-    if not path.is_file():
-        marks.unlink(missing_ok=True)
-        with atomic(path) as beside:
-            np.lib.format.open_memmap(beside, "w+", "float32", (len(whole), width)).flush()
-    done = np.load(marks) if marks.is_file() else np.zeros(len(whole), bool)
-    todo = np.flatnonzero(~done[places])
+    sums = _checked(path, marks, (len(whole), width), places)
+    todo = np.flatnonzero(sums[places] == 0)
     if len(todo):
         batch = min(LARGEST_BATCH, measuring_batch(data.image_shape))
         wanted = progress == "bar"
@@ -237,16 +235,41 @@ def _of_split(
                     rows.append(_extract(extractor, split.images[piece[at : at + batch]], batch))
                     if bar is not None:
                         bar.update(len(rows[-1]))
-                _write(path, places[piece], np.concatenate(rows))
-                done[places[piece]] = True
+                new = np.concatenate(rows)
+                _write(path, places[piece], new)
+                sums[places[piece]] = [zlib.crc32(row) for row in new]
                 with atomic(marks) as beside:
-                    np.save(beside, done)
+                    np.save(beside, sums)
         finally:
             if bar is not None:
                 bar.close()
     features = np.load(path, mmap_mode="r")
     all_of_them = len(places) == len(whole) and (places == np.arange(len(whole))).all()
     return Split(name, features if all_of_them else features[places], split.labels, split.paths)
+
+
+def _checked(path: Path, marks: Path, shape: tuple[int, int], places: np.ndarray) -> np.ndarray:
+    """The checksums of the rows that are computed; what is damaged is to be computed again."""
+    said = f"{path} is damaged: its features are computed again"
+    try:
+        rows, sums = np.load(path, mmap_mode="r"), np.load(marks)
+        if (rows.shape, rows.dtype, sums.shape) != (shape, np.float32, shape[:1]):
+            raise ValueError("of another size")
+    except (OSError, EOFError, ValueError):
+        if path.is_file() and marks.is_file():
+            tell(said)
+        marks.unlink(missing_ok=True)
+        with atomic(path) as beside:
+            np.lib.format.open_memmap(beside, "w+", "float32", shape).flush()
+        return np.zeros(shape[0], "uint32")
+    if sums.dtype == bool:  # of an earlier version, which only knew what is computed
+        sums = np.array([zlib.crc32(rows[at]) if sums[at] else 0 for at in range(shape[0])])
+        return sums.astype("uint32")
+    wrong = [at for at in places if sums[at] and zlib.crc32(rows[at]) != sums[at]]
+    if wrong:
+        tell(said)
+        sums[wrong] = 0
+    return sums
 
 
 def _extract(extractor: "keras.Model", images: np.ndarray, batch: int) -> np.ndarray:

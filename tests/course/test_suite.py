@@ -402,6 +402,52 @@ def test_what_a_cell_prints_has_an_end(write: Callable[..., str], tmp_path: Path
     assert (tmp_path / "report" / "html" / "flood.html").stat().st_size < 5_000_000
 
 
+def test_no_message_fills_the_memory_of_who_runs_the_notebook(
+    write: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is printed at once is one message, and so is what a cell shows, or complains with."""
+    import papermill  # first: it imports the engine, too
+
+    from imgclf_lib.course.engine import Client
+
+    assert papermill
+    take, lengths = Client.process_message, []
+
+    def measure(self: Any, msg: Any, cell: Any, cell_index: int) -> Any:
+        lengths.append(len(str(msg["content"])))
+        return take(self, msg, cell, cell_index)
+
+    monkeypatch.setattr(Client, "process_message", measure)
+    path = write("flood", "print('x' * 20_000_000)", "'y' * 20_000_000", "1 / 0", GOOD)
+    change(path, lambda notebook: notebook.cells[4].metadata.update(tags=["raises-exception"]))
+    run_notebooks([path], tmp_path / "report")
+    assert 2_000_000 < max(lengths) < 3_000_000
+    stored = (tmp_path / "report" / "notebooks" / "flood.ipynb").read_text()
+    assert stored.count("the rest of this output was left out.]") == 2
+    assert "ZeroDivisionError" in stored
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (
+            "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2 * 10**9, 2 * 10**9))\n"
+            "b'x' * 10**10",
+            "code cell 2, MemoryError",
+        ),
+        (
+            "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+            r"code cell 2, kernel died \(it was ended by SIGKILL, as it is when the memory is full",
+        ),
+    ],
+)
+def test_a_cell_without_memory_is_named(
+    source: str, reason: str, write: Callable[..., str], tmp_path: Path
+) -> None:
+    with pytest.raises(NotebookError, match=reason):
+        run_notebooks([write("large", source, "y = 2")], tmp_path / "report")
+
+
 def counting(path: Path) -> str:
     """Source of a cell that leaves a trace each time it runs."""
     return f"with open({str(path)!r}, 'a') as file: file.write('x')"

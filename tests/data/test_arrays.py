@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from imgclf_lib.data import arrays
 from imgclf_lib.data.arrays import FACTS, KINDS, decode_arrays, decode_files, measure_images
 from imgclf_lib.files import inspect_file
 
@@ -104,3 +107,54 @@ def test_measures_are_those_of_files(folder, tmp_path):
     measured = measure_images(tmp_path / "a.npy", "many")
     assert measured["brightness"].tolist() == table["brightness"].tolist()
     assert measured["perceptual_hash"].str.len().eq(16).all()
+
+
+def test_a_batch_and_the_workers_follow_the_memory(folder, tmp_path, monkeypatch):
+    """Large images are decoded fewer at a time, and by fewer workers where memory is short."""
+    lengths, workers, parallel = [], [], arrays.joblib.Parallel
+    decode_batch = arrays._decode_batch
+
+    def note(inspect, root, names, how, out, offset):
+        lengths.append(len(names))
+        return decode_batch(inspect, root, names, how, out, offset)
+
+    def count(cores, **rest):
+        workers.append(cores)
+        return parallel(cores, **rest)
+
+    monkeypatch.setattr(arrays, "_decode_batch", note)
+    monkeypatch.setattr(arrays.joblib, "Parallel", count)
+    monkeypatch.setattr(arrays.joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(arrays, "BATCH_BYTES", 3 * 8 * 8)
+    monkeypatch.setattr(arrays, "free_memory", lambda: 2 * arrays.ONE_FILE + 1)
+    paths = sorted(path.name for path in folder.iterdir())[:7]
+    decode_files(folder, paths, 8, 1, "pad", tmp_path / "out.npy", "some")
+    assert set(lengths) == {1, 3}
+    assert workers == [2]
+
+
+LARGE = """
+import os, sys
+from pathlib import Path
+from PIL import Image
+from imgclf_lib.data.arrays import decode_files
+import resource
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+for number in range(count):
+    Image.new("RGB", (4000, 3000)).save(folder / f"{number}.png", compress_level=1)
+paths = sorted(path.name for path in folder.iterdir())
+table = decode_files(folder, paths, 64, 3, "pad", folder / "out.npy", "some")
+assert (table["problem"] == "").all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+def test_memory_stays_flat_as_large_photos_become_more(tmp_path):
+    most = []
+    for count in (2, 10):
+        place = tmp_path / str(count)
+        place.mkdir()
+        command = [sys.executable, "-c", LARGE, str(place), str(count)]
+        most.append(float(subprocess.run(command, capture_output=True, check=True).stdout))
+    assert most[1] < most[0] + 200, f"MB: {most}"

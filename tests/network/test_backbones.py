@@ -2,10 +2,12 @@
 
 import hashlib
 import http.server
+import io
 import shutil
 import socket
 import threading
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +186,55 @@ def test_wrong_files_are_refused(tmp_path):
     network.save_weights(tmp_path / "w.weights.h5")
     with pytest.raises(InputError, match="does not hold the weights of mobilenet"):
         build_model(chosen, (24, 24, 3), 2)
+
+
+class Harm:
+    """What a pickle of it does when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture(params=["pickle", "bomb", "shape", "header"])
+def hostile(request, tmp_path) -> bytes:
+    """Files of weights that run code, or ask for all memory with few bytes."""
+    made = io.BytesIO()
+    if request.param == "pickle":
+        np.savez(made, stem=np.array([Harm(tmp_path / "harmed")], dtype=object))
+    elif request.param == "bomb":
+        np.savez_compressed(made, stem=np.zeros(150_000_000, "uint8"))
+    elif request.param == "shape":
+        with zipfile.ZipFile(made, "w") as file, file.open("stem.npy", "w") as member:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (10**13,)}
+            np.lib.format.write_array_header_1_0(member, header)
+    else:
+        text = (
+            b'{"stem":{"dtype":"F32","shape":[10000000000000],"data_offsets":[0,40000000000000]}}'
+        )
+        made.write(len(text).to_bytes(8, "little") + text)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.safetensors", "a.weights.json", "a"])
+def test_kinds_of_weights_that_are_not_read_are_refused_unopened(name, hostile, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(hostile)
+    with pytest.raises(InputError, match=r"no kind of file that weights are read from.*\*\.h5"):
+        check_backbone(Experiment(backbone="resnet50", backbone_weights=str(path)))
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.weights.h5", "a.keras", "a.pth"])
+def test_hostile_weights_under_another_name_are_refused(name, hostile, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(hostile)
+    network = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(InputError, match=r"does not hold|unfold to|was not opened|not a file"):
+        backbones._load_file(network, path, LITE0)
+    assert not (tmp_path / "harmed").exists()
 
 
 def test_checks_before_any_image_is_decoded(monkeypatch):

@@ -183,7 +183,7 @@ def test_an_empty_folder_is_no_run(tmp_path):
 
 def test_a_run_is_completed_with_status_and_model(tmp_path):
     run = Run(tmp_path)
-    numbers = dict.fromkeys(("epochs_run", "train_accuracy", "val_accuracy", "train_seconds"), 1)
+    numbers = dict.fromkeys(FIGURES, 1)
     write_json(tmp_path / "metrics.json", {"status": "completed", **numbers})
     assert not run.completed
     (tmp_path / "model.keras").write_bytes(b"")
@@ -194,6 +194,7 @@ def test_a_run_is_completed_with_status_and_model(tmp_path):
     assert run.experiment == Experiment(epochs=3)
 
 
+FIGURES = ("epochs_run", "train_accuracy", "val_accuracy", "train_seconds")
 HISTORY = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n"
 
 
@@ -210,6 +211,8 @@ HISTORY = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n"
         *(("experiment", text) for text in ("", "{", "\udcff", '{"seed": ' + "9" * 5000 + "}")),
         *(("history", text) for text in ("", "\x00", "\udcff", "a,b\n1,2\n")),
         ("history", HISTORY + "1,x,1,1,1,1,1\n"),
+        ("history", HISTORY + "1,1,1,1,1,1," + "9" * 400 + "\n"),
+        ("metrics", json.dumps(dict.fromkeys(FIGURES, 10**400) | {"status": "completed"})),
         ("history", HISTORY.replace("seconds", "minutes") + "1,1,1,1,1,1,1\n"),
     ],
     ids=lambda each: each[:50].encode("unicode_escape").decode(),

@@ -18,7 +18,14 @@ from imgclf_lib.errors import InputError, TrainingError
 from imgclf_lib.evaluation import evaluate
 from imgclf_lib.experiment import Experiment, preset
 from imgclf_lib.network import build_model
-from imgclf_lib.training import Run, compile_model, learning_rate_range_test, run_folder, train
+from imgclf_lib.training import (
+    Run,
+    compile_model,
+    learning_rate_range_test,
+    run_folder,
+    train,
+    trainer,
+)
 from imgclf_lib.training.loop import Recorder
 
 keras = load_keras()
@@ -350,6 +357,34 @@ def test_a_history_that_lost_rows_is_told(linear, tmp_path):
     Run(tmp_path).history.head(1).to_csv(tmp_path / "history.csv", index=False)
     with pytest.raises(InputError, match=r"history.csv.*fewer epochs.*: 1 and 2.*without --resume"):
         train(linear.replace(epochs=3), out=tmp_path, progress="none", resume=True)
+
+
+def test_a_design_that_cannot_fit_is_refused_before_it_is_built(linear, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "free_memory", lambda: 8_000_000)
+    monkeypatch.setattr(trainer, "build_model", never)
+    too_much = {
+        "dense1, 1,181,696 parameters.*fewer units": linear.replace(dense_units=(2048,)),
+        "values between the layers.*smaller batch": linear.replace(filters=(64,), batch_size=65536),
+    }
+    for said, experiment in too_much.items():
+        with pytest.raises(InputError, match=f"Too big for this machine.*only 8 MB.*{said}"):
+            train(experiment, out=tmp_path, progress="none")
+    assert not [path for path in tmp_path.iterdir() if path.name != ".lock"]
+    monkeypatch.undo()
+    train(linear.replace(batch_size=65536), out=tmp_path, progress="none")  # of 40 images
+
+
+def test_memory_that_ends_is_one_message(linear, tmp_path):
+    """What TensorFlow and PyTorch say is no MemoryError."""
+
+    def end(epoch, logs):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_begin=end)
+    with pytest.raises(TrainingError, match=r"not enough memory.*batch_size \(now 16\)"):
+        train(linear, out=tmp_path, progress="none", callbacks=[callback])
+    assert Run(tmp_path).metrics["status"] == "interrupted"
+    train(linear, out=tmp_path, progress="none", resume=True)
 
 
 def test_early_stopping(linear, tmp_path):

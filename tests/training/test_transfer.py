@@ -368,6 +368,48 @@ def test_a_killed_process_spoils_nothing(network, shapes, counted):
     np.testing.assert_allclose(found.images, wanted, atol=1e-3, rtol=1e-3)
 
 
+def zero_a_row(path):
+    with path.open("r+b") as file:
+        file.seek(-4 * 1280, os.SEEK_END)
+        file.write(bytes(4 * 1280))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "anew"),
+    [
+        ("train.npy", zero_a_row, 1),
+        ("train.npy", lambda path: os.truncate(path, 5000), 0),
+        ("train.npy", lambda path: path.write_bytes(b""), 0),
+        ("train-done.npy", lambda path: os.truncate(path, 130), 0),
+        ("train-done.npy", lambda path: np.save(path, np.ones(3, bool)), 0),
+    ],
+)
+def test_damaged_features_repair_themselves_and_say_so(
+    name, damage, anew, network, shapes, counted, capfd
+):
+    data = load_data(shapes)
+    wanted = np.array(cached_features(network, shapes, data, ("train",))["train"].images)
+    counted.clear()
+    capfd.readouterr()
+    damage(folder() / name)
+    found = cached_features(network, shapes, data, ("train",))["train"]
+    np.testing.assert_allclose(found.images, wanted, atol=1e-4, rtol=1e-3)
+    assert sum(counted) == (anew or len(data.train))
+    assert capfd.readouterr().err.count("is damaged: its features are computed again") == 1
+
+
+def test_features_of_an_earlier_version_are_used(network, shapes, counted):
+    """It marked what was computed, without checksums."""
+    cached_features(network, shapes, load_data(shapes.replace(limit=10)), ("train",))
+    marks = folder() / "train-done.npy"
+    np.save(marks, np.load(marks) > 0)
+    counted.clear()
+    data = load_data(shapes)
+    cached_features(network, shapes, data, ("train",))
+    assert sum(counted) == len(data.train) - 10
+    assert np.load(marks).all()
+
+
 def test_features_that_are_no_numbers_are_refused(shapes):
     model = build_model(shapes, (24, 24, 1), 3)
     network = model.get_layer("backbone")
