@@ -91,6 +91,7 @@ class ImageData:
         folder: Where the arrays are.
         limit: Largest number of training images; 0 for all.
         limit_seed: Seed of the choice of those images.
+        bits: How many bits count where grey values are stored in 16, see ``files.decode``.
     """
 
     name: str
@@ -100,6 +101,7 @@ class ImageData:
     folder: Path
     limit: int = 0
     limit_seed: int = 0
+    bits: int = 16
 
     @cached_property
     def train(self) -> Split:
@@ -150,11 +152,12 @@ def load_data(experiment: Experiment) -> ImageData:
         cached.folder,
         experiment.limit,
         experiment.split_seed,
+        cached.bits,
     )
 
 
 def load_other(
-    experiment: Experiment, class_names: tuple[str, ...], split: str = "test"
+    experiment: Experiment, class_names: tuple[str, ...], split: str = "test", bits: int = 16
 ) -> tuple[str, Split]:
     """Load images that a trained network is measured on, and that nobody trains on.
 
@@ -165,6 +168,7 @@ def load_other(
         class_names: The classes of the network. Images are matched to them by name; some may
             have none.
         split: Which part, where the data is divided by itself.
+        bits: As it was for the network, see ``ImageData``.
 
     Returns:
         The name of the data, and the images; the split is called ``all`` if it is all of them.
@@ -179,7 +183,7 @@ def load_other(
         found = getattr(known, split)
         codes = pd.Index(class_names).get_indexer(np.array(known.class_names)[found.labels])
         return known.name, Split(split, found.images, codes.astype("int64"), found.paths)
-    inspected = inspect_data(experiment)
+    inspected = inspect_data(experiment, bits)
     report_rejected(inspected)
     table = inspected.table
     there = (table["problem"] == "").to_numpy()

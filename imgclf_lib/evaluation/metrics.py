@@ -101,7 +101,7 @@ def _images_of(run: Run, data: str, split: str) -> tuple[str, Split]:
         if own.fingerprint == environment.get("data_fingerprint"):
             return own.name, getattr(own, split)
     # Corrections and groups belong to the run's own data.
-    return load_other(wanted.replace(fixes="", group=""), run.class_names, split)
+    return load_other(wanted.replace(fixes="", group=""), run.class_names, split, run.bits)
 
 
 def measure(

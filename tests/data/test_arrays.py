@@ -28,7 +28,7 @@ NAMES = [f"{number:02}.png" for number in range(50)]
 
 
 def check(table, out):
-    assert list(table.columns) == FACTS
+    assert list(table.columns) == [*FACTS, "greatest"]
     assert table.dtypes.astype(str).to_dict() == KINDS
     problems = table.loc[table["problem"] != "", "problem"].to_dict()
     assert problems == {10: "empty", 20: "not an image", 49: "unreadable"}
@@ -69,7 +69,7 @@ def test_a_file_that_kills_its_process_is_found(folder, tmp_path):
 
 def test_no_file_at_all(tmp_path):
     table = decode_files(tmp_path, [], 8, 3, "pad", tmp_path / "a.npy", "none")
-    assert list(table.columns) == FACTS
+    assert list(table.columns) == [*FACTS, "greatest"]
     assert table.empty
     assert np.load(tmp_path / "a.npy").shape == (0, 8, 8, 3)
 
