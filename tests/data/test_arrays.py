@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +106,24 @@ def test_measures_are_those_of_files(folder, tmp_path):
     measured = measure_images(tmp_path / "a.npy", "many")
     assert measured["brightness"].tolist() == table["brightness"].tolist()
     assert measured["perceptual_hash"].str.len().eq(16).all()
+
+
+def test_what_decoders_say_in_other_processes_is_in_the_table_and_not_on_the_terminal(tmp_path):
+    program = f"""
+from pathlib import Path
+from imgclf_lib.data.arrays import decode_files
+folder = Path({str(tmp_path)!r})
+names = [f"{{number}}.tif" for number in range(8)]
+table = decode_files(folder, names, 8, 3, "pad", folder / "a.npy", "bad", few_files=0, batch=2)
+print(*table["problem"].unique(), table["detail"].str.contains("libtiff|LZW|truncated").all())
+"""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), "uint8")
+    for number in range(8):
+        path = tmp_path / f"{number}.tif"
+        Image.fromarray(pixels).save(path, compression="tiff_lzw")
+        raw = path.read_bytes()
+        path.write_bytes(raw[:60] + bytes(400) + raw[460:])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["damaged", "True"]
+    said = done.stderr.replace("\r", "\n").split("\n")
+    assert not [line for line in said if line.strip() and not line.startswith("Decoding bad")]
