@@ -158,7 +158,7 @@ def load_data(experiment: Experiment) -> ImageData:
 
 def load_other(
     experiment: Experiment, class_names: tuple[str, ...], split: str = "test", bits: int = 16
-) -> tuple[str, Split]:
+) -> tuple[str, Split, np.ndarray]:
     """Load images that a trained network is measured on, and that nobody trains on.
 
     So nothing is kept back: where the data has no test images of its own, all of it is taken.
@@ -171,7 +171,8 @@ def load_other(
         bits: As it was for the network, see ``ImageData``.
 
     Returns:
-        The name of the data, and the images; the split is called ``all`` if it is all of them.
+        The name of the data; the images, whose split is called ``all`` if it is all of them; and
+        an array of ``n`` texts, equal for equal files, as the column ``hash`` of ``ImageData``.
 
     Raises:
         InputError: If the data does not exist, has no usable image, has other classes or no such
@@ -182,7 +183,8 @@ def load_other(
         _check_known(known.name, set(known.class_names), class_names)
         found = getattr(known, split)
         codes = pd.Index(class_names).get_indexer(np.array(known.class_names)[found.labels])
-        return known.name, Split(split, found.images, codes.astype("int64"), found.paths)
+        hashes = known.table.set_index("path")["hash"].loc[found.paths].to_numpy(object)
+        return known.name, Split(split, found.images, codes.astype("int64"), found.paths), hashes
     inspected = inspect_data(experiment, bits)
     report_rejected(inspected)
     table = inspected.table
@@ -200,7 +202,8 @@ def load_other(
         )
     labels = pd.Index(class_names).get_indexer(table["label"][there]).astype("int64")
     images: Any = DiskImages(inspected.file, inspected.places[there])
-    return inspected.name, Split(split, images, labels, table["path"][there].to_numpy(object))
+    paths, hashes = (table[name][there].to_numpy(object) for name in ("path", "hash"))
+    return inspected.name, Split(split, images, labels, paths), hashes
 
 
 def _check_known(name: str, found: set[str], class_names: tuple[str, ...]) -> None:
