@@ -44,6 +44,13 @@ _ON_REJECTED = {  # severity, what to do
     "bad name": ("warning", ""),
     "unsafe": ("warning", "Unpack the archive yourself if you trust it."),
     "repeated": ("warning", "Name each file once."),
+    "unsupported format": (
+        "error",
+        "HEIC photos: on macOS sips -s format jpeg a.heic --out a.jpg; on Windows open them in"
+        " Photos and save them as JPEG; on Linux heif-convert a.heic a.jpg (package"
+        " libheif-examples); for new ones of an iPhone choose Settings, Camera, Formats, Most"
+        " Compatible.",
+    ),
     "missing": ("error", "Correct the path in the list, or bring the file back."),
 }
 

@@ -5,6 +5,7 @@ however many files there are; only the facts about them come back.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -18,12 +19,13 @@ from imgclf_lib.backend import free_memory
 from imgclf_lib.files import FileFacts, decode, inspect_file, measure_image
 from imgclf_lib.storage import digest, progress_bar
 
-FACTS = list(FileFacts._fields[1:])
+FACTS = list(FileFacts._fields[1:-1])  # without pixels, and what only decoding needs to know
 KINDS = {
     **dict.fromkeys(FACTS, "str"),
     **dict.fromkeys(("width", "height"), "int64"),
     **dict.fromkeys(("brightness", "sharpness"), "float64"),
 }
+KNOWN_FROM_FILES = {**KINDS, "greatest": "int64"}
 FEW_FILES = 1000  # for these, starting processes would take longer than it saves
 BATCH = 64
 BATCH_BYTES = 64_000_000  # of the pixels of a batch, at most
@@ -44,17 +46,22 @@ def decode_files(
     inspect: Callable[[Path, int, int, str], FileFacts] | None = None,
     few_files: int = FEW_FILES,
     batch: int = BATCH,
+    bits: int = 16,
 ) -> pd.DataFrame:
     """Decode files into an array on disk, and gather what is known about each.
 
     Large folders are decoded in processes of their own: a file that crashes the decoder ends one
-    of those, is found, and is reported as damaged.
+    of those, is found, and is reported as damaged. The table has the columns ``FACTS`` and
+    ``greatest``.
     """
     array = np.lib.format.open_memmap(out, "w+", "uint8", (len(paths), size, size, channels))
     start, stride = array.offset, size * size * channels
     del array
 
-    looks, how = inspect or inspect_file, (size, channels, resize)
+    looks = inspect or inspect_file
+    if bits != 16:
+        looks = partial(looks, bits=bits)
+    how = (size, channels, resize)
 
     def work(some: Batch) -> list[tuple]:
         first, names = some
@@ -71,12 +78,12 @@ def decode_files(
             rows += some
             bar.update(len(some))
             if len(rows) >= ROWS:
-                tables.append(pd.DataFrame(rows, columns=FACTS))
+                tables.append(pd.DataFrame(rows, columns=list(KNOWN_FROM_FILES)))
                 rows = []
     finally:
         bar.close()
-    tables.append(pd.DataFrame(rows, columns=FACTS))
-    return pd.concat([each.astype(KINDS) for each in tables], ignore_index=True)
+    tables.append(pd.DataFrame(rows, columns=list(KNOWN_FROM_FILES)))
+    return pd.concat([each.astype(KNOWN_FROM_FILES) for each in tables], ignore_index=True)
 
 
 def decode_arrays(

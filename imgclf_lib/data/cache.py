@@ -27,7 +27,7 @@ from imgclf_lib.data.splits import check_classes, make_splits
 from imgclf_lib.data.tracks import Tracks, find_tracks
 from imgclf_lib.errors import InputError, tell
 from imgclf_lib.experiment import Experiment, input_size
-from imgclf_lib.files import collect_warnings, open_image
+from imgclf_lib.files import bits_of, collect_warnings, open_image
 from imgclf_lib.storage import (
     TEMPORARY,
     building,
@@ -245,8 +245,14 @@ def _largest(experiment: Experiment) -> int:
     return input_size(experiment.backbone) if experiment.backbone else LARGEST_AUTOMATIC_SIZE
 
 
-def decode_source(source: Source, experiment: Experiment, base: Path) -> None:
-    """Make the folder of decoded files if it is not there."""
+def decode_source(
+    source: Source, experiment: Experiment, base: Path, bits: int | None = None
+) -> None:
+    """Make the folder of decoded files if it is not there.
+
+    Of grey values in 16 bits as many count as the largest value of all files needs: only then it
+    is known, and these files are decoded again if it is not all. With ``bits`` it is known before.
+    """
     if is_ready(base, DECODED):
         return
     with _filling(base) as new:
@@ -260,13 +266,25 @@ def decode_source(source: Source, experiment: Experiment, base: Path) -> None:
             size, channels = _look(root, paths, experiment)
             need_room(new, 2 * len(paths) * size * size * channels)  # again in their splits
             before = _stamps(root, paths)
-            table = decode_files(root, paths, size, channels, experiment.resize, out, source.name)
+            how = (size, channels, experiment.resize)
+            table = decode_files(root, paths, *how, out, source.name, bits=bits or 16)
+            found = bits_of(table["greatest"])
+            if found and not bits and found < 16:
+                again = np.flatnonzero(table["greatest"])
+                some, part = [paths[row] for row in again], new / "part.npy"
+                facts = decode_files(root, some, *how, part, source.name, bits=found)
+                table.iloc[again] = facts
+                np.lib.format.open_memmap(out, "r+")[again] = np.load(part, mmap_mode="r")
+                part.unlink()
             _check_unchanged(source.name, paths, before, _stamps(root, paths))
+            bits = found and (bits or found)
+            table = table[FACTS]
             table.insert(0, "path", pd.array(paths, dtype="str"))
             pairs = _near_duplicates(table, out)
         table.to_parquet(new / "files.parquet", index=False)
         np.save(new / "pairs.npy", pairs)
-        write_facts(new, name=source.name, place=source.place, class_order=classes)
+        known = {"bits": bits} if bits else {}
+        write_facts(new, name=source.name, place=source.place, class_order=classes, **known)
 
 
 def _stamps(root: Path, paths: list[str]) -> list[str]:
@@ -356,12 +374,14 @@ class Prepared(NamedTuple):
         folder: Where the arrays of the splits are.
         class_names: Class names in label order.
         fingerprint: Text that changes with any pixel, label or split.
+        bits: How many of 16 bits count, see ``files.decode``.
     """
 
     name: str
     folder: Path
     class_names: tuple[str, ...]
     fingerprint: str
+    bits: int = 16
 
 
 class InspectedData(NamedTuple):
@@ -376,6 +396,7 @@ class InspectedData(NamedTuple):
         places: ``int64`` array of shape ``(n,)``: the image of each row of the table; -1 if none.
         pairs: ``int64`` array of shape ``(p, 2)``: rows of the table that are near-duplicates.
         remarks: About the whole: kind of finding, and detail.
+        bits: As in ``Prepared``.
     """
 
     name: str
@@ -386,6 +407,7 @@ class InspectedData(NamedTuple):
     places: np.ndarray
     pairs: np.ndarray
     remarks: tuple[tuple[str, str], ...] = ()
+    bits: int = 16
 
 
 def prepare(experiment: Experiment) -> Prepared:
@@ -395,8 +417,8 @@ def prepare(experiment: Experiment) -> Prepared:
         check_listing(source.name, source.listing)
     if not (source.listing is None or experiment.fixes):
         check_classes(source.table[source.table["problem"] == ""])  # before anything is written
-    names = ("validation_fraction", "test_fraction", "split_seed")
-    settings = [f"{name}={getattr(experiment, name)}" for name in names]
+    fractions = ("validation_fraction", "test_fraction", "split_seed")
+    settings = [f"{name}={getattr(experiment, name)}" for name in fractions]
     if experiment.near_duplicates != "together":  # an early cache knows no other
         settings.append(f"near_duplicates={experiment.near_duplicates}")
     fixes = read_fixes(experiment.fixes).to_csv() if experiment.fixes else ""
@@ -409,14 +431,17 @@ def prepare(experiment: Experiment) -> Prepared:
     with suppress(OSError):
         (base / MARK).touch()  # in use today
     facts = read_facts(folder)
-    return Prepared(source.name, folder, tuple(facts["class_names"]), facts["fingerprint"])
+    names, bits = tuple(facts["class_names"]), facts.get("bits", 16)
+    return Prepared(source.name, folder, names, facts["fingerprint"], bits)
 
 
-def inspect_data(experiment: Experiment) -> InspectedData:
+def inspect_data(experiment: Experiment, bits: int | None = None) -> InspectedData:
     """Decode and measure every file, also where no splits could be made.
 
     Args:
         experiment: Its data fields; fractions and seed of the splits do not count.
+        bits: How many of 16 bits count, as it was for a model that is measured; None asks the
+            files.
 
     Returns:
         All files with what is known about them.
@@ -430,6 +455,9 @@ def inspect_data(experiment: Experiment) -> InspectedData:
         decode_source(source, experiment, base)
         if source.listing is None:
             measure_known(base)
+        elif bits and bits != read_facts(base).get("bits", bits):
+            base = Path(f"{base}-{bits}-bits")
+            decode_source(source, experiment, base, bits)
         return _inspection(source, experiment, base)
 
 
@@ -447,15 +475,15 @@ def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspected
     else:
         files = source.table.reset_index(drop=True)
         decoded = np.flatnonzero(files["problem"] == "")
-        facts = table[FACTS].set_axis(decoded).reindex(files.index)
+        measured = table[FACTS].set_axis(decoded).reindex(files.index)
         empty: dict[str, str | float] = {
             name: "" if kind == "str" else 0 for name, kind in KINDS.items()
         }
         empty["brightness"] = empty["sharpness"] = np.nan
-        facts = facts.fillna(empty).astype(KINDS)
+        measured = measured.fillna(empty).astype(KINDS)
         for name in ("problem", "detail"):
-            facts[name] = facts[name].where(files["problem"] == "", files[name])
-        table = pd.concat([files[["path", "label", "split", "group"]], facts], axis=1)
+            measured[name] = measured[name].where(files["problem"] == "", files[name])
+        table = pd.concat([files[["path", "label", "split", "group"]], measured], axis=1)
     table = table[COLUMNS]
     places = np.full(len(table), -1)
     places[decoded] = np.arange(len(decoded))
@@ -466,7 +494,8 @@ def _inspection(source: Source, experiment: Experiment, base: Path) -> Inspected
     file, pairs = base / "images.npy", decoded[np.load(base / "pairs.npy")]
     images = np.load(file, mmap_mode="r")
     remarks = source.listing.remarks if source.listing else ()
-    return InspectedData(source.name, source.place, table, images, file, places, pairs, remarks)
+    facts = (source.name, source.place, table, images, file, places, pairs, remarks)
+    return InspectedData(*facts, read_facts(base).get("bits", 16))
 
 
 def look_for_tracks(found: InspectedData) -> Tracks | None:
@@ -502,9 +531,11 @@ def _build_splits(found: InspectedData, experiment: Experiment, base: Path, fold
         used = table[table["problem"] == ""]
         there = set(used["label"])
         names = [name for name in read_facts(base)["class_order"] or sorted(there) if name in there]
+        known = {} if found.bits == 16 else {"bits": found.bits}
         content = (*names, str(found.images.shape[1:]), experiment.resize)
+        content += tuple(map(str, known.values()))
         fingerprint = digest(*content, *used["label"], *used["split"], *used["hash"])
-        write_facts(new, class_names=names, fingerprint=fingerprint)
+        write_facts(new, class_names=names, fingerprint=fingerprint, **known)
 
 
 def report_rejected(found: InspectedData) -> None:

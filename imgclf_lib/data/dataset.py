@@ -91,6 +91,7 @@ class ImageData:
         folder: Where the arrays are.
         limit: Largest number of training images; 0 for all.
         limit_seed: Seed of the choice of those images.
+        bits: How many bits count where grey values are stored in 16, see ``files.decode``.
     """
 
     name: str
@@ -100,6 +101,7 @@ class ImageData:
     folder: Path
     limit: int = 0
     limit_seed: int = 0
+    bits: int = 16
 
     @cached_property
     def train(self) -> Split:
@@ -150,12 +152,13 @@ def load_data(experiment: Experiment) -> ImageData:
         cached.folder,
         experiment.limit,
         experiment.split_seed,
+        cached.bits,
     )
 
 
 def load_other(
-    experiment: Experiment, class_names: tuple[str, ...], split: str = "test"
-) -> tuple[str, Split]:
+    experiment: Experiment, class_names: tuple[str, ...], split: str = "test", bits: int = 16
+) -> tuple[str, Split, np.ndarray]:
     """Load images that a trained network is measured on, and that nobody trains on.
 
     So nothing is kept back: where the data has no test images of its own, all of it is taken.
@@ -165,9 +168,11 @@ def load_other(
         class_names: The classes of the network. Images are matched to them by name; some may
             have none.
         split: Which part, where the data is divided by itself.
+        bits: As it was for the network, see ``ImageData``.
 
     Returns:
-        The name of the data, and the images; the split is called ``all`` if it is all of them.
+        The name of the data; the images, whose split is called ``all`` if it is all of them; and
+        an array of ``n`` texts, equal for equal files, as the column ``hash`` of ``ImageData``.
 
     Raises:
         InputError: If the data does not exist, has no usable image, has other classes or no such
@@ -178,8 +183,9 @@ def load_other(
         _check_known(known.name, set(known.class_names), class_names)
         found = getattr(known, split)
         codes = pd.Index(class_names).get_indexer(np.array(known.class_names)[found.labels])
-        return known.name, Split(split, found.images, codes.astype("int64"), found.paths)
-    inspected = inspect_data(experiment)
+        hashes = known.table.set_index("path")["hash"].loc[found.paths].to_numpy(object)
+        return known.name, Split(split, found.images, codes.astype("int64"), found.paths), hashes
+    inspected = inspect_data(experiment, bits)
     report_rejected(inspected)
     table = inspected.table
     there = (table["problem"] == "").to_numpy()
@@ -196,7 +202,8 @@ def load_other(
         )
     labels = pd.Index(class_names).get_indexer(table["label"][there]).astype("int64")
     images: Any = DiskImages(inspected.file, inspected.places[there])
-    return inspected.name, Split(split, images, labels, table["path"][there].to_numpy(object))
+    paths, hashes = (table[name][there].to_numpy(object) for name in ("path", "hash"))
+    return inspected.name, Split(split, images, labels, paths), hashes
 
 
 def _check_known(name: str, found: set[str], class_names: tuple[str, ...]) -> None:

@@ -95,6 +95,7 @@ def list_folder(folder: Path, class_folders: str = "top") -> Listing:
         folder/dog/2.png        or      folder/val/dog/2.png
                                         folder/test/cat/3.jpg
 
+    The splits may also be inside the classes, if all classes have them: ``folder/cat/train/1.jpg``.
     A single folder around all the others, as archives often have, is looked through. With
     ``class_folders="plain"`` no folder is taken for a split, whatever its name.
 
@@ -230,8 +231,25 @@ def _split_roots(here: tuple[str, ...], tree: Tree) -> dict[tuple[str, ...], str
     return {}
 
 
-def _layout(likely: set[str], class_folders: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The folders that hold class folders, each with its split; and why that may be wrong."""
+def _inner_splits(here: tuple[str, ...], tree: Tree) -> dict[tuple[str, ...], str]:
+    """The split folders of classes, as in cat/train and cat/test, if every class has them."""
+    roots: dict[tuple[str, ...], str] = {}
+    for name in tree[here]:
+        splits = {each: split_of(each) for each in tree.get((*here, name), ())}
+        kinds = {split for split, rest in splits.values() if not rest}
+        if len(kinds) < len(splits) or "train" not in kinds:
+            return {}
+        roots |= {(*here, name, each): split for each, (split, _) in splits.items()}
+    return roots if len(tree[here]) > 1 and len({*roots.values()}) > 1 else {}
+
+
+def _layout(
+    likely: set[str], class_folders: str
+) -> tuple[dict[str, tuple[str, str]], list[tuple[str, str]]]:
+    """The folders that hold class folders, each with its split; and why that may be wrong.
+
+    Or, where the splits are inside the classes, their folders, each with its split and class.
+    """
     plain = class_folders == "plain"
     tree: Tree = {(): set()}
     for parent in likely - {""}:
@@ -252,9 +270,12 @@ def _layout(likely: set[str], class_folders: str) -> tuple[dict[str, str], list[
             break
         here = inner
     remarks = [("unclear layout", doubt)] if doubt else []
+    inside = _inner_splits(here, tree) if class_folders == "top" and [*roots] == [here] else {}
+    if inside and not doubt:
+        return {"/".join((*root, "")): (split, root[-2]) for root, split in inside.items()}, []
     if class_folders == "top" and not doubt:
         remarks += _deeper_classes(roots, tree, likely)
-    return {"".join(f"{each}/" for each in root): split for root, split in roots.items()}, remarks
+    return {"/".join((*root, "")): (split, "") for root, split in roots.items()}, remarks
 
 
 def _deeper_classes(
@@ -309,15 +330,19 @@ def _doubt(here: tuple[str, ...], tree: Tree) -> str:
     return ""
 
 
-def _meaning(parent: str, layout: dict[str, str], class_folders: str) -> tuple[str, str, str]:
+def _meaning(
+    parent: str, layout: dict[str, tuple[str, str]], class_folders: str
+) -> tuple[str, str, str]:
     """Split and class of the files in one folder; why there is no class, if it has none."""
-    for root, split in layout.items():
+    for root, (split, label) in layout.items():
         if f"{parent}/".startswith(root):
+            if label:
+                return split, label, ""
             folders = f"{parent}/".removeprefix(root).rstrip("/")
             if not folders:
                 return "", "", "no class"
             return split, folders if class_folders == "nested" else folders.split("/")[0], ""
-    return "", "", "not in a split" if any(layout.values()) else "no class"
+    return "", "", "not in a split" if any(map(any, layout.values())) else "no class"
 
 
 def check_listing(name: str, listing: Listing) -> None:

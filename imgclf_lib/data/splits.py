@@ -125,7 +125,8 @@ def check_classes(usable: pd.DataFrame) -> None:
     if unseen:
         raise InputError(
             f"These classes have no training image: {', '.join(unseen)}",
-            do="Add training images of them, or leave them out",
+            do="Add training images of them, or move their folders away. What imgclf predict is to"
+            " name, such as test/unknown, is no test: give it to predict",
         )
 
 

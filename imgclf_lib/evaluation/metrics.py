@@ -51,14 +51,17 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
 
     Returns:
         The metrics, predictions and images. Beside those of ``measure``, the metrics say ``data``,
-        ``split`` (``all``, where other data was measured whole) and ``absent_classes``.
+        ``split`` (``all``, where other data was measured whole), ``absent_classes``, and of other
+        data ``copies_of_training``: how many of its files the run was trained on, or None where
+        the run's own data is gone. A line on standard error says so too.
 
     Raises:
         InputError: If there is no such split, or the data has classes that the model does not know.
     """
     if split not in ("train", "val", "test"):
         raise InputError("There is no such split", allowed="train, val, test", received=split)
-    name, images = _images_of(run, data, split)
+    name, images, hashes = _images_of(run, data, split)
+    copies = None if hashes is None else _count_copies(run, name, hashes)
     probabilities = predict_probabilities(run.model, images.images)
     metrics = {
         "data": name,
@@ -68,6 +71,8 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
     metrics["absent_classes"] = [
         each["class"] for each in metrics["per_class"] if not each["support"]
     ]
+    if hashes is not None:
+        metrics["copies_of_training"] = copies
     table = prediction_table(probabilities, images, run.class_names)
     # The plain names are for the run's own test split; anything else says what it is.
     other = f"-{name}-{images.name}" if data or split != "test" else ""
@@ -76,8 +81,25 @@ def evaluate(run: Run, data: str = "", split: str = "test") -> Evaluation:
     return Evaluation(metrics, table, probabilities, images, run.class_names)
 
 
-def _images_of(run: Run, data: str, split: str) -> tuple[str, Split]:
-    """The name of the data, and the images to measure."""
+def _count_copies(run: Run, name: str, hashes: np.ndarray) -> int | None:
+    """How many files of other data the run was trained on; None if that cannot be told."""
+    try:
+        own = load_data(run.experiment)
+    except InputError as error:
+        tell(f"Whether {name} holds images that the run was trained on is not known: {error}")
+        return None
+    trained = own.table.set_index("path")["hash"].loc[own.train.paths]
+    copies = int(np.isin(hashes, trained).sum())
+    if copies:
+        tell(
+            f"{copies:,} of the {len(hashes):,} images of {name} are exact copies of images that"
+            " the run was trained on: for those the figures say what it remembers, not what it can."
+        )
+    return copies
+
+
+def _images_of(run: Run, data: str, split: str) -> tuple[str, Split, np.ndarray | None]:
+    """The name of the data, and the images to measure; of other data the hashes of their files."""
     environment = run.environment
     if not data:
         own = load_data(run.experiment)
@@ -87,7 +109,7 @@ def _images_of(run: Run, data: str, split: str) -> tuple[str, Split]:
                 allowed=", ".join(run.class_names),
                 received=", ".join(own.class_names),
             )
-        return own.name, getattr(own, split)
+        return own.name, getattr(own, split), None
     height, _, channels = environment["image_shape"]
     wanted = run.experiment.replace(
         data=data, image_size=height, color="grey" if channels == 1 else "color"
@@ -100,9 +122,9 @@ def _images_of(run: Run, data: str, split: str) -> tuple[str, Split]:
     with suppress(InputError):  # other data need not be fit for training
         own = load_data(wanted)
         if own.fingerprint == environment.get("data_fingerprint"):
-            return own.name, getattr(own, split)
+            return own.name, getattr(own, split), None
     # Corrections and groups belong to the run's own data.
-    return load_other(wanted.replace(fixes="", group=""), run.class_names, split)
+    return load_other(wanted.replace(fixes="", group=""), run.class_names, split, run.bits)
 
 
 def measure(

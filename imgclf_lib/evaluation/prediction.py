@@ -77,7 +77,7 @@ def predict_image(
     """
     size, _, channels = run.environment["image_shape"]
     try:
-        decoded = decode(source, size, channels, run.experiment.resize)
+        decoded = decode(source, size, channels, run.experiment.resize, run.bits)
     except BadImage as error:
         raise InputError(f"{name} cannot be decoded: {error}") from error
     seen, whole = decoded.pixels, decoded.whole.copy()
@@ -106,7 +106,7 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
         raise InputError("top is too small", allowed="1 or more", received=top)
     files, problems = _files(images)
     size, _, channels = run.environment["image_shape"]
-    chosen = set(map(Path, images))
+    how, chosen = (size, channels, run.experiment.resize, run.bits), set(map(Path, images))
     names = np.array(run.class_names, dtype=object)
     rows = []
     model = run.model
@@ -116,7 +116,7 @@ def predict_files(run: Run, images: Sequence[str | Path], top: int = 3) -> Predi
         for path in files[start : start + PIECE]:
             bar.update()
             try:
-                pixels.append(decode(path, size, channels, run.experiment.resize).pixels)
+                pixels.append(decode(path, *how).pixels)
                 paths.append(_readable(path))
             except BadImage as error:
                 stranger = error.problem == "not an image" and path not in chosen

@@ -12,6 +12,7 @@ from imgclf_lib.files.archives import ARCHIVE_SUFFIXES, is_archive, unpack
 from imgclf_lib.files.decoding import (
     CONTENT_PROBLEMS,
     FileFacts,
+    bits_of,
     decode,
     inspect_file,
     measure_image,
@@ -23,6 +24,7 @@ __all__ = [
     "CONTENT_PROBLEMS",
     "BadImage",
     "FileFacts",
+    "bits_of",
     "collect_warnings",
     "decode",
     "image_suffixes",

@@ -6,6 +6,7 @@ facts about one image file, or the true reason why it is none; no file makes thi
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from imgclf_lib.files.reading import (
 from imgclf_lib.storage import digest
 
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels, and around padded images
+BITS = (10, 12, 14, 16)  # of those that grey values are stored in, so many may be used
 FEW_LEVELS = 8  # a picture whose channels span fewer grey levels shows next to nothing
 FAR = 16  # times as far apart as all others may be the few values at the ends of a stretched range
 LEAST_SIDE = 128  # a JPEG is never decoded smaller than this, so that its sharpness can be told
@@ -68,6 +70,7 @@ class Decoded(NamedTuple):
         file: Pillow's image of the file, which names its format and its frames.
         remark: What is odd about the file although its pixels are fine, or "".
         deep: Whether Pillow itself reduced 16 bits a channel to 8.
+        greatest: The largest value, if grey values are stored in 16 bits; else 0.
     """
 
     pixels: np.ndarray
@@ -78,9 +81,12 @@ class Decoded(NamedTuple):
     file: Image.Image
     remark: str
     deep: bool = False
+    greatest: int = 0
 
 
-def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize: str) -> Decoded:
+def decode(
+    source: bytes | Path | Image.Image, size: int, channels: int, resize: str, bits: int = 16
+) -> Decoded:
     """Decode one image completely and bring it to the size and colours asked for.
 
     The orientation in its EXIF data is applied, other modes are brought to 8 bits as
@@ -95,6 +101,8 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
         size: Height and width of the result, in pixels.
         channels: 1 for grey, 3 for colour.
         resize: ``pad``, ``crop`` or ``squash``.
+        bits: How many bits of grey values that are stored in 16 are used: of a camera perhaps 12.
+            It belongs to a data set, not to an image; see ``bits_of``.
 
     Returns:
         The pixels and what the file said about itself.
@@ -117,7 +125,7 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
         upright, box = _turn(image, extent, value)
         if value > 4:
             width, height = height, width
-        whole = _to_eight_bits(upright, heard)
+        whole = _to_eight_bits(upright, heard, bits)
         if (deep or mode.startswith("I")) and (words := _hardly_used(whole, image, deep)):
             heard.append(words)
         asked = "RGB" if channels == 3 else "L"
@@ -126,13 +134,36 @@ def decode(source: bytes | Path | Image.Image, size: int, channels: int, resize:
             small = _resize(small, size, resize, box)
         pixels = np.asarray(small, "uint8").reshape(size, size, channels)
         remarks = dict.fromkeys([*([remark] if remark else []), *heard])
-        return Decoded(pixels, width, height, mode, whole, image, "; ".join(remarks), deep)
+        remark, greatest = "; ".join(remarks), _greatest(image)
+        return Decoded(pixels, width, height, mode, whole, image, remark, deep, greatest)
 
 
 def _is_deep(args: object) -> bool:
     """Whether a raw mode of Pillow has several channels of 16 bits, such as ``RGB;16B``."""
     name = str(args[0] if isinstance(args, tuple) and args else args)
     return name.startswith(("RGB", "CMYK", "LA")) and ";16" in name
+
+
+def _greatest(image: Image.Image) -> int:
+    """The largest value of an image that stores grey in 16 bits and does not say how many count."""
+    if not image.mode.startswith("I") or image.format == "PPM":
+        return 0
+    values = np.asarray(image)
+    least, greatest = int(values.min(initial=0)), int(values.max(initial=0))
+    return greatest if least >= 0 and 255 * (image.mode == "I") < greatest <= 65535 else 0
+
+
+def bits_of(greatest: Iterable[int]) -> int | None:
+    """How many of the 16 bits of grey values a data set uses.
+
+    Args:
+        greatest: The largest value of each image, as in ``FileFacts``; 0 if it has not such bits.
+
+    Returns:
+        10, 12, 14 or 16; None if no image stores grey values in 16 bits.
+    """
+    most = max(greatest, default=0)
+    return next(bits for bits in BITS if most < 1 << bits) if most else None
 
 
 def _hardly_used(whole: Image.Image, image: Image.Image, deep: bool) -> str:
@@ -144,13 +175,17 @@ def _hardly_used(whole: Image.Image, image: Image.Image, deep: bool) -> str:
     return f"16-bit values of which {greatest / 65535:.1%} of the range is used"
 
 
-def _to_eight_bits(image: Image.Image, heard: list[str] | None = None) -> Image.Image:
+def _to_eight_bits(
+    image: Image.Image, heard: list[str] | None = None, bits: int = 16
+) -> Image.Image:
     """Bring any mode of Pillow to ``L`` or ``RGB`` with 8 bits a channel, without clipping.
 
     ========================================  ===================================================
     integers of 16 bits (``I;16``)            divided by 257, so that dark images stay dark
     integers of 32 bits (``I``), 0 to 255     as they are
     integers of 32 bits, 0 to 65535           divided by 257
+    both, where all of a data set use fewer   divided by the greatest value of 10, 12 or 14 bits
+    bits                                      and multiplied by 255
     other integers, and floats (``F``)        stretched from their least to their greatest value;
                                               infinite values become 0 and 255, and NaN 0; a
                                               thousandth at each end is clipped if it is far off
@@ -169,8 +204,11 @@ def _to_eight_bits(image: Image.Image, heard: list[str] | None = None) -> Image.
         values = np.asarray(image)
         least, greatest = int(values.min(initial=0)), int(values.max(initial=0))
         if least >= 0 and greatest <= 65535:
-            wide = mode != "I" or greatest > 255 or image.format == "PPM"
-            table = (np.arange(65536) / (257 if wide else 1)).round().astype("uint8")
+            if image.format == "PPM":  # it says itself how many bits count
+                bits = 16
+            wide = mode != "I" or greatest > 255 or image.format == "PPM" or bits < 16
+            share = ((1 << bits) - 1) / 255 if wide else 1
+            table = (np.arange(65536) / share).round().clip(0, 255).astype("uint8")
             return Image.fromarray(table[values])
         return _stretch(values.astype("float32"), heard)
     if mode == "F":
@@ -300,6 +338,7 @@ class FileFacts(NamedTuple):
             compared; smaller images are taken as they are.
         problem: "" if the file can be used, else a kind from ``CONTENT_PROBLEMS``.
         detail: What exactly the problem is; for a good file a remark, or "".
+        greatest: The largest value, if grey values are stored in 16 bits; else 0.
     """
 
     pixels: np.ndarray | None = None
@@ -313,9 +352,10 @@ class FileFacts(NamedTuple):
     sharpness: float = float("nan")
     problem: str = ""
     detail: str = ""
+    greatest: int = 0
 
 
-def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts:
+def inspect_file(path: Path, size: int, channels: int, resize: str, bits: int = 16) -> FileFacts:
     """Decode and measure one file. It is only read, never waited for, and may hold anything.
 
     Args:
@@ -323,6 +363,7 @@ def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts
         size: Height and width of the pixels wanted.
         channels: 1 for grey, 3 for colour.
         resize: ``pad``, ``crop`` or ``squash``.
+        bits: As for ``decode``.
 
     Returns:
         All that is known of it. A file that cannot be used has a ``problem``; nothing is raised.
@@ -331,14 +372,14 @@ def inspect_file(path: Path, size: int, channels: int, resize: str) -> FileFacts
     try:
         raw = read_file(path)
         key = digest(raw, end=b"")
-        decoded = decode(raw, size, channels, resize)
+        decoded = decode(raw, size, channels, resize, bits)
         remarks = [_ending_remark(path, decoded.file), _frames_remark(decoded.file, len(raw))]
         detail = "; ".join(filter(None, [*remarks, decoded.remark]))
         pixels, width, height, mode = decoded[:4]
         seen = decoded.whole.convert("RGB").tobytes()
         pixel_hash = digest(seen, f"{width} x {height}", _unseen(decoded, raw), end=b"")
         facts = (width, height, mode, key, pixel_hash, *measure_image(decoded.whole))
-        return FileFacts(pixels, *facts, problem="", detail=detail)
+        return FileFacts(pixels, *facts, problem="", detail=detail, greatest=decoded.greatest)
     except BadImage as error:
         problem, detail = error.problem, error.detail
     except Exception as error:  # of measuring, as when memory runs out

@@ -73,11 +73,21 @@ OTHERS = (  # where, signature, kind of problem, words
     (0, b"version https://git-lfs", "not an image", "a Git LFS pointer; fetch with git lfs pull"),
 )
 BANDS = "More samples per pixel than can be decoded: "  # what Pillow logs about a TIFF
+LOST = "damaged metadata"
 LIBTIFF, MOST_HEARD = "libtiff", 5  # who speaks in a remark, and how many remarks on a file
 UNREAD_WORDS = (
     *("unsupported", "not supported", "unknown", "unimplemented", "not available"),
-    *("not implemented", "not configured"),
+    *("not implemented", "not configured", "cannot handle"),
 )
+# Compressions of TIFF that exist and that Pillow has no name for.
+COMPRESSIONS = {
+    **dict.fromkeys(("33003", "33004", "33005", "34712"), "JPEG 2000"),
+    **dict.fromkeys(("50002", "52546"), "JPEG XL"),
+    **{"32908": "PixarFilm", "32909": "PixarLog", "34661": "JBIG", "34887": "LERC"},
+    **{"34892": "lossy JPEG", "34933": "PNG", "34934": "JPEG XR"},
+}
+# What follows the signature of a format, and tells it where that is mangled.
+MANGLED = {b"IHDR": "PNG", b"JFIF\0": "JPEG", b"Exif\0\0": "JPEG", b"WEBP": "WEBP"}
 LARGE_WORDS = ("too large", "decompression bomb", "exceeds limit")
 
 
@@ -263,17 +273,30 @@ def _explain(error: Exception, raw: bytes, heard: list[str]) -> tuple[str, str]:
     if raw and (other := _other(raw, name)):
         return other
     if isinstance(error, UnidentifiedImageError):
+        mangled = next((MANGLED[each] for each in MANGLED if each in raw[:40]), "")
+        if not name and mangled:
+            return (
+                "damaged",
+                f"{mangled}: its first bytes are mangled, as by a transfer as text",
+            )
         if not name:
             return "not an image", CONTENT.format("of no kind of image that Pillow knows")
         error = _error_of(name, raw)
     bands = [each.removeprefix(BANDS) for each in heard if each.startswith(BANDS)]
     words = f"{bands[0]} bands are more than can be read" if bands else _words(error)
+    if name == "TIFF" and isinstance(error, SyntaxError) and str(error).isdecimal():
+        kind = COMPRESSIONS.get(str(error))
+        words = f"compression {error}{f' ({kind})' if kind else ''} is not "
+        words += "supported" if kind else "one that exists"
     words += "".join(f" ({each})" for each in [e for e in heard if e.startswith(LIBTIFF)][:1])
     detail, said = f"{name}: {words}" if name else words, words.lower()
     if any(word in said for word in LARGE_WORDS):
         return "too large", detail
-    # A TIFF file that says not where its pixels are has lost its end.
-    if bands or (any(word in said for word in UNREAD_WORDS) and "data organization" not in said):
+    # A TIFF file that says not where its pixels are has lost its end, and so have lost values; what
+    # a decompressor of libtiff does not know is not a format.
+    lost = "data organization" in said or LOST in heard
+    lost |= LIBTIFF in said and not any(word in said for word in UNREAD_WORDS if word != "unknown")
+    if bands or (any(word in said for word in UNREAD_WORDS) and not lost):
         return "unsupported format", detail
     return "damaged", detail
 
@@ -357,7 +380,7 @@ class _Door(logging.Handler):
         elif issubclass(category, Image.DecompressionBombWarning):
             raise Image.DecompressionBombWarning(str(message))
         else:
-            text = "damaged metadata" if "TiffImagePlugin" in filename else str(message)
+            text = LOST if "TiffImagePlugin" in filename else str(message)
             if text not in heard:
                 heard.append(text)
 
@@ -366,7 +389,8 @@ def _note(module: bytes, form: bytes, values: int) -> None:
     """What libtiff says, which would go to the terminal, is for whoever decodes in this thread."""
     text = ctypes.create_string_buffer(300)
     ctypes.CDLL(None).vsnprintf(text, 300, ctypes.c_char_p(form), ctypes.c_void_p(values))
-    words = b": ".join(filter(None, [LIBTIFF.encode(), module, text.value]))
+    spoke = b"" if module == b"tempfile.tif" else module  # so Pillow calls every file
+    words = b": ".join(filter(None, [LIBTIFF.encode(), spoke, text.value]))
     heard = getattr(_own, "heard", None)
     if heard is not None and len(heard) < MOST_HEARD:
         heard.append(" ".join(words.decode("ascii", "replace").split()))

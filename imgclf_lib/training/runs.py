@@ -114,6 +114,11 @@ class Run:
         """Class names in the order of the model's outputs."""
         return tuple(self.environment["class_names"])
 
+    @property
+    def bits(self) -> int:
+        """How many bits count where grey values are stored in 16, see ``files.decode``."""
+        return self.environment.get("bits", 16)
+
     @cached_property
     def model(self) -> "keras.Model":
         """The trained model: the epoch with the best validation accuracy."""
@@ -205,6 +210,7 @@ def environment(experiment: Experiment, data: ImageData) -> dict[str, Any]:
         "data_fingerprint": data.fingerprint,
         "class_names": list(data.class_names),
         "image_shape": list(data.image_shape),
+        **({"bits": data.bits} if data.bits != 16 else {}),
         **({"backbone_weights": weights_key(experiment)} if experiment.backbone else {}),
     }
 
@@ -268,4 +274,5 @@ def _check_environment(found: dict[str, Any]) -> bool:
         and isinstance(shape, list)
         and len(shape) == 3
         and all(type(side) is int and 0 < side <= LARGEST_SIDE for side in shape)
+        and found.get("bits", 16) in (10, 12, 14, 16)
     )

@@ -31,7 +31,7 @@ NAMES = [f"{number:02}.png" for number in range(50)]
 
 
 def check(table, out):
-    assert list(table.columns) == FACTS
+    assert list(table.columns) == [*FACTS, "greatest"]
     assert table.dtypes.astype(str).to_dict() == KINDS
     problems = table.loc[table["problem"] != "", "problem"].to_dict()
     assert problems == {10: "empty", 20: "not an image", 49: "unreadable"}
@@ -72,7 +72,7 @@ def test_a_file_that_kills_its_process_is_found(folder, tmp_path):
 
 def test_no_file_at_all(tmp_path):
     table = decode_files(tmp_path, [], 8, 3, "pad", tmp_path / "a.npy", "none")
-    assert list(table.columns) == FACTS
+    assert list(table.columns) == [*FACTS, "greatest"]
     assert table.empty
     assert np.load(tmp_path / "a.npy").shape == (0, 8, 8, 3)
 
@@ -158,3 +158,24 @@ def test_memory_stays_flat_as_large_photos_become_more(tmp_path):
         command = [sys.executable, "-c", LARGE, str(place), str(count)]
         most.append(float(subprocess.run(command, capture_output=True, check=True).stdout))
     assert most[1] < most[0] + 200, f"MB: {most}"
+
+
+def test_what_decoders_say_in_other_processes_is_in_the_table_and_not_on_the_terminal(tmp_path):
+    program = f"""
+from pathlib import Path
+from imgclf_lib.data.arrays import decode_files
+folder = Path({str(tmp_path)!r})
+names = [f"{{number}}.tif" for number in range(8)]
+table = decode_files(folder, names, 8, 3, "pad", folder / "a.npy", "bad", few_files=0, batch=2)
+print(*table["problem"].unique(), table["detail"].str.contains("libtiff|LZW|truncated").all())
+"""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), "uint8")
+    for number in range(8):
+        path = tmp_path / f"{number}.tif"
+        Image.fromarray(pixels).save(path, compression="tiff_lzw")
+        raw = path.read_bytes()
+        path.write_bytes(raw[:60] + bytes(400) + raw[460:])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["damaged", "True"]
+    said = done.stderr.replace("\r", "\n").split("\n")
+    assert not [line for line in said if line.strip() and not line.startswith("Decoding bad")]

@@ -16,7 +16,15 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from imgclf_lib.data import arrays, cache, clear_caches, inspect_data, list_caches, load_data
+from imgclf_lib.data import (
+    arrays,
+    cache,
+    clear_caches,
+    inspect_data,
+    list_caches,
+    load_data,
+    load_other,
+)
 from imgclf_lib.data.cache import MARK, _filling, copy_images, prepare, read_facts, write_facts
 from imgclf_lib.errors import InputError
 from imgclf_lib.experiment import Experiment
@@ -628,8 +636,8 @@ def test_a_folder_that_changes_while_it_is_decoded_gives_no_mixture(
     new, gone = sorted(folder.rglob("*.png"))[:2]
     new_bytes, state = gone.read_bytes(), new.stat()
 
-    def decode_and_write(*given):
-        found = decode(*given)
+    def decode_and_write(*given, **more):
+        found = decode(*given, **more)
         new.write_bytes(new_bytes)
         os.utime(new, ns=(state.st_atime_ns, state.st_mtime_ns))
         return found
@@ -639,9 +647,9 @@ def test_a_folder_that_changes_while_it_is_decoded_gives_no_mixture(
         prepare(experiment)
     assert not list(own_cache.glob("*/"))
 
-    def lose_and_decode(*given):
+    def lose_and_decode(*given, **more):
         gone.unlink()
-        return decode(*given)
+        return decode(*given, **more)
 
     monkeypatch.setattr(cache, "decode_files", lose_and_decode)
     before = len(list(folder.rglob("*.png")))
@@ -653,3 +661,53 @@ def test_a_folder_that_changes_while_it_is_decoded_gives_no_mixture(
     monkeypatch.setattr(cache, "decode_files", decode)
     assert prepare(experiment).fingerprint == prepared.fingerprint
     assert len(table_of(prepare(experiment))) == before - 1
+
+
+def deep(folder: Path, most: int) -> Experiment:
+    """Two classes of grey pictures in 16 bits, and a few in 8."""
+    generator = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for number in range(9):
+            values = generator.integers(0, most + 1, (16, 16), "uint16")
+            values[0, 0] = most if number == 4 else 0
+            pixels = values if number > 1 else (values % 256).astype("uint8")
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    return Experiment(data=str(folder), image_size=16)
+
+
+@pytest.mark.parametrize(("most", "bits"), [(900, 10), (4000, 12), (16383, 14), (65535, 16)])
+def test_how_many_of_sixteen_bits_count_belongs_to_the_data_set(tmp_path, most, bits):
+    experiment = deep(tmp_path / "deep", most)
+    data = load_data(experiment)
+    assert data.bits == bits
+    found = inspect_data(experiment)
+    for row, path in enumerate(found.table["path"]):
+        seen = np.asarray(Image.open(tmp_path / "deep" / path)).astype("float64")
+        wanted = seen if seen.max() < 256 else seen * 255 / (2**bits - 1)
+        assert np.abs(found.images[found.places[row]][..., 0] - wanted).max() <= 0.5
+    assert not found.table["detail"].str.contains("16-bit").any()
+    facts = [load_data(experiment.replace(split_seed=seed)).bits for seed in (0, 1)]
+    assert facts == [bits, bits]
+    assert not list(Path(data.folder).parent.glob("part*"))
+
+
+def test_other_data_is_decoded_with_the_bits_of_the_model(tmp_path):
+    experiment = deep(tmp_path / "deep", 4000)
+    own, again = (load_other(experiment, ("cat", "dog"), bits=12)[1] for _ in range(2))
+    other = load_other(experiment, ("cat", "dog"), bits=14)[1]
+    rows = [not path.endswith(("0.png", "1.png")) for path in own.paths]
+    bright, dark = own.images[:][rows].astype("float64"), other.images[:][rows]
+    assert np.abs(bright * 4095 / 16383 - dark).max() <= 1
+    np.testing.assert_array_equal(own.images[:], again.images[:])
+    assert load_data(experiment).bits == 12
+
+
+def test_the_fingerprint_changes_with_the_bits_and_else_stays(tmp_path, make_images):
+    deep_data = load_data(deep(tmp_path / "deep", 4000))
+    assert deep_data.bits == 12
+    facts = json.loads((deep_data.folder / "data.json").read_text())
+    assert facts["bits"] == 12
+    plain = load_data(Experiment(data=str(make_images(tmp_path / "a", {"rows": 9, "blob": 9}))))
+    assert "bits" not in json.loads((plain.folder / "data.json").read_text())
+    assert plain.bits == 16

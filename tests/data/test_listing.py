@@ -56,6 +56,37 @@ def test_nested_class_folders_inside_splits(tmp_path):
     assert found["train/cars/1.jpg"] == ("train", "cars", "")
 
 
+@pytest.mark.parametrize("around", ["", "photos/"])
+@pytest.mark.parametrize("names", [("train", "test"), ("training_set", "validation", "Test")])
+def test_splits_inside_of_classes(names, around, tmp_path):
+    paths = [f"{label}/{name}/1.jpg" for label in ("cat", "dog") for name in names]
+    touch(tmp_path, *(around + path for path in paths))
+    found = listed(tmp_path)
+    for path in paths:
+        label, name, _ = path.split("/")
+        assert found[around + path] == (split_of(name)[0], label, "")
+    assert not list_folder(tmp_path).remarks
+    touch(tmp_path, f"{around}cat/9.jpg")
+    assert listed(tmp_path)[f"{around}cat/9.jpg"] == ("", "", "not in a split")
+
+
+def test_sites_with_splits_and_classes_of_their_own_are_not_guessed(tmp_path):
+    for site in ("north", "south"):
+        touch(tmp_path, *(f"{site}/{split}/cat/1.jpg" for split in ("train", "test")))
+    (remark,) = list_folder(tmp_path).remarks
+    assert remark[0] == "unclear layout"
+
+
+def test_inner_folders_that_are_not_splits_of_every_class(tmp_path):
+    touch(tmp_path / "a", "cat/train/1.jpg", "cat/test/1.jpg", "dog/1.jpg")
+    touch(tmp_path / "b", "cat/train/1.jpg", "cat/side/1.jpg", "dog/train/1.jpg", "dog/test/1.jpg")
+    touch(tmp_path / "c", "bus/test/1.jpg", "train/test/1.jpg")
+    for name, labels in (("a", {"cat", "dog"}), ("b", {"cat", "dog"}), ("c", {"bus", "train"})):
+        assert {(split, label) for split, label, _ in listed(tmp_path / name).values()} == {
+            ("", label) for label in labels
+        }
+
+
 @pytest.mark.parametrize(
     ("names", "splits"),
     [

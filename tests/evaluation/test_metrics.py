@@ -240,6 +240,30 @@ def test_other_data_is_measured_whole(copied, tmp_path, make_images):
         evaluate(copied, data=str(other), split="val")
 
 
+def test_copies_of_training_images_are_counted(copied, tiny, tmp_path, make_images, capsys):
+    other = make_images(tmp_path / "others", 6, seed=5)
+    assert evaluate(copied, data=str(other)).metrics["copies_of_training"] == 0
+    assert "copies" not in capsys.readouterr().err
+    table = load_data(tiny).table
+    for number, split in enumerate(("train", "train", "val", "test")):
+        row = table[table["split"] == split].iloc[number]
+        place = other / row["label"] / f"taken {number}.png"
+        place.write_bytes((Path(tiny.data) / row["path"]).read_bytes())
+    found = evaluate(copied, data=str(other))
+    assert (found.metrics["copies_of_training"], found.metrics["n"]) == (2, 22)
+    assert "2 of the 22 images of others are exact copies" in capsys.readouterr().err
+    assert "copies_of_training" not in evaluate(copied).metrics
+
+
+def test_that_copies_are_not_known_is_told(copied, tmp_path, make_images, capsys):
+    place = copied.folder / "experiment.json"
+    place.write_text(copied.experiment.replace(data=str(tmp_path / "gone")).to_json())
+    other = make_images(tmp_path / "others", 6, seed=5)
+    found = evaluate(Run(copied.folder), data=str(other))
+    assert found.metrics["copies_of_training"] is None
+    assert "is not known: There is no data set" in capsys.readouterr().err
+
+
 def test_a_test_folder_of_its_own_is_measured(copied, tmp_path, make_images):
     for seed, (split, count) in enumerate({"train": 5, "test": 4}.items()):
         make_images(tmp_path / "field" / split, count, seed=seed + 7)

@@ -1,6 +1,8 @@
 """Predicting files; drawings take the manner of the images of a data set."""
 
+import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from imgclf_lib.evaluation import Manner, draw_strokes, manner_of, predict_files
 from imgclf_lib.evaluation.prediction import DRAWING, PIECE
 from imgclf_lib.files import decode
 from imgclf_lib.network import predict_probabilities
+from imgclf_lib.training import Run
 
 
 def test_files_get_the_probabilities_of_their_arrays(trained, tiny, images):
@@ -138,6 +141,21 @@ def test_one_image_from_anywhere_is_predicted_like_its_file(trained, images):
         assert found.given.shape == (24, 24)
     best = wanted.iloc[0]
     assert str(found).startswith(f"{best['class']} {best['probability']:.1%}, ")
+
+
+def test_grey_of_twelve_bits_is_decoded_as_it_was_for_training(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder, folder)
+    place = folder / "environment.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "bits": 12}))
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(0, 4096, 7, "uint16")[:576].reshape(24, 24)).save(path)
+    found = predict_image(Run(folder), path)
+    np.testing.assert_array_equal(found.seen, decode(path, 24, 1, "pad", 12).pixels)
+    assert found.seen.max() > 240
+    rows = predict_files(Run(folder), [path]).table
+    np.testing.assert_allclose(rows["probability"], found.probabilities.to_numpy(), atol=1e-6)
+    assert not np.allclose(predict_image(trained, path).probabilities, found.probabilities)
 
 
 def test_what_is_shown_of_a_large_image_is_small(trained):

@@ -17,6 +17,7 @@ from scipy.ndimage import laplace
 from imgclf_lib.files import (
     CONTENT_PROBLEMS,
     BadImage,
+    bits_of,
     decode,
     decoding,
     inspect_file,
@@ -612,6 +613,31 @@ def test_one_hot_pixel_does_not_hide_the_others(tmp_path):
 
 def twelve_bits(seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(900, 1300, (30, 30), "uint16"))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_of_sixteen_bits_as_many_count_as_the_data_set_uses(bits, mode, tmp_path):
+    values = np.linspace(0, (1 << bits) - 1, 64).round().reshape(8, 8)
+    stored = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[mode]
+    image = Image.frombytes(mode, (8, 8), values.astype(stored).tobytes())
+    path = saved(tmp_path / "a.tif", image)
+    found = inspect_file(path, 8, 1, "pad", bits)
+    wanted = np.linspace(0, 255, 64).reshape(8, 8)
+    assert np.abs(found.pixels[..., 0] - wanted).max() <= 1
+    assert found.greatest == (1 << bits) - 1
+    assert bits_of([0, found.greatest, 300]) == bits
+    assert inspect_file(path, 8, 1, "pad", 10).pixels.max() == 255, "more is cut off, not turned"
+
+
+def test_other_images_have_no_such_bits(tmp_path):
+    grey = saved(tmp_path / "a.png", Image.new("L", (8, 8), 200))
+    mask = saved(tmp_path / "b.tif", Image.fromarray(np.eye(8, dtype="int32")))
+    (tmp_path / "c.pgm").write_bytes(b"P5 2 1 4095 " + np.array([0, 4095], ">u2").tobytes())
+    found = [inspect_file(path, 8, 1, "squash", 12) for path in (grey, tmp_path / "c.pgm")]
+    assert [each.pixels.max() for each in found] == [200, 255]
+    assert [each.greatest for each in (*found, inspect_file(mask, 8, 1, "pad"))] == [0, 0, 0]
+    assert bits_of([0, 0]) is None
 
 
 def test_sixteen_bits_that_are_hardly_used_are_told_and_no_copies(tmp_path):

@@ -167,6 +167,13 @@ def test_suffixes_are_those_of_images():
         (OSError("Unsupported BMP compression (9)"), b"", "unsupported format", "compression"),
         (UnidentifiedImageError("x"), b"\1\2\3\4\5\6\7\x80", "not an image", "no kind of image"),
         (UnidentifiedImageError("x"), b"BMW is a car", "not an image", "text"),
+        (UnidentifiedImageError("x"), b"\x89PNG\n\x1a\n\0\0\0\rIHDR" + bytes(9), *("damaged",),
+         "PNG: its first bytes are mangled"),
+        (UnidentifiedImageError("x"), b"\xef\xbf\xbd\0\x10JFIF\0" + bytes(9), *("damaged",),
+         "JPEG: its first bytes are mangled"),
+        (SyntaxError(34712), b"II*\0" + bytes(9), "unsupported format", "34712 (JPEG 2000)"),
+        (SyntaxError(57600), b"II*\0" + bytes(9), "damaged", "57600 is not one that exists"),
+        (OSError("cannot handle 12-bit layers"), b"", "unsupported format", "12-bit"),
         (UnidentifiedImageError("x"), b"\0\0\0\x1cftypheix" + bytes(20), *("unsupported format",),
          "HEIC photos are not read; convert them to JPEG"),
     ],
@@ -298,6 +305,39 @@ def test_what_is_logged_elsewhere_goes_on(caplog):
     assert heard == ["it is inside"]
     assert [record.getMessage() for record in caplog.records] == ["it is outside"]
     assert logging.getLogger("PIL").propagate
+
+
+def tiff(**changes: tuple[int, int, int]) -> bytes:
+    """A TIFF of raw pixels in which some tags have another type, count and value."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "TIFF")
+    raw = bytearray(buffer.getvalue())
+    start = struct.unpack("<I", raw[4:8])[0]
+    for place in range(start + 2, start + 2 + 12 * raw[start], 12):
+        tag = str(struct.unpack("<H", raw[place : place + 2])[0])
+        if tag in changes:
+            raw[place + 2 : place + 12] = struct.pack("<HII", *changes[tag])
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem", "words"),
+    [
+        ({"258": (3, 3, 10**7)}, "damaged", "unknown"),  # a value beyond the end
+        ({"262": (3, 10**5, 10**7)}, "damaged", "unknown"),
+        ({"259": (3, 1, 50000)}, "damaged", "ZSTD"),  # a good kind, and other bytes
+        ({"259": (3, 1, 34661)}, "unsupported format", "JBIG"),
+        ({"259": (3, 1, 60000)}, "damaged", "compression 60000 is not one that exists"),
+    ],
+)
+def test_reasons_of_a_tiff_are_true(changes, problem, words, capfd):
+    raw = tiff(**changes)
+    with pytest.raises(BadImage) as caught, contained(raw):
+        open_bytes(raw).load()
+    assert caught.value.problem == problem
+    assert words in caught.value.detail
+    assert "tempfile" not in caught.value.detail
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_compression_that_libtiff_lacks_is_unsupported(capfd):
