@@ -1,13 +1,15 @@
 """What exists because there are notebooks; nothing else imports it.
 
 ``headline`` and ``for_report`` mark what a notebook found; ``run_notebooks`` runs the course
-headless and makes a report of these marks. ``examine`` checks the machine, and ``write_practice``
+headless and makes a report of these marks. ``train_all`` trains several experiments and says how
+far it is. ``examine`` checks the machine, and ``write_practice``
 makes the messy folder of notebook 08. The live widgets and the exercises are chapters of their
 own inside.
 """
 
 from imgclf_lib.course.doctor import examine, open_lab
 from imgclf_lib.course.practice import write_practice
+from imgclf_lib.course.progress import train_all
 from imgclf_lib.course.report import for_report, headline
 from imgclf_lib.course.suite import (
     course_notebooks,
@@ -25,5 +27,6 @@ __all__ = [
     "notebook_parameters",
     "open_lab",
     "run_notebooks",
+    "train_all",
     "write_practice",
 ]

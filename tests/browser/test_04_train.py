@@ -122,6 +122,7 @@ def test_train_live(open_notebook):
     changed = wait_for_rows(notebook, widget, 2)[1]
     assert "learning rate 0.001 → 0.003162, epochs 6 → 20" in changed
     assert "stopped" in changed
+    widget.get_by_text("with one seed, so it may be luck").wait_for()
 
     # Start with the same values goes on in the same row.
     press(widget, "Start")

@@ -14,15 +14,15 @@ from imgclf_lib.course.exercises.exercise import (
     number,
     question,
 )
-from imgclf_lib.data import KNOWN, ImageData
+from imgclf_lib.course.progress import train_all
+from imgclf_lib.data import KNOWN, ImageData, load_data
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.training import train
 
 SAME_DATA = ("image_size", "color", "resize", "validation_fraction", "test_fraction", "split_seed")
 # What checking an answer may cost: no layer is larger than in the network of the course.
 LARGEST = {"filters": 64, "dense_units": 256, "convolutions": 2}
-WIDE = 0.05  # where the noise is larger, the validation images are too few to decide
 MOST_LAYERS = 4
+SEEDS = 3  # of each side
 
 
 def write_cross_entropy():
@@ -203,7 +203,7 @@ def count_steps(shared, dataset):
 
 
 @question(
-    "How many steps has an epoch?",
+    "How many steps does an epoch have?",
     tests=["a batch is a step", "the last batch may be smaller"],
     hints=[
         "len(dataset.train) images, shared.batch_size in each batch.",
@@ -275,7 +275,7 @@ def updates(answer: Any, shared: Experiment, dataset: ImageData) -> str:
     )
 
 
-def choose_rival(trial, noise):
+def choose_rival(trial):
     from imgclf_lib.training import train
 
     # Try a few experiments that take more or larger steps, and keep the best.
@@ -295,7 +295,7 @@ def choose_rival(trial, noise):
     tests=[
         "choosing knobs",
         "fair comparison on the validation images",
-        "difference against noise",
+        "a difference of several seeds against luck",
     ],
     hints=[
         "The tables of this notebook hold several experiments that you may compare with the trial.",
@@ -306,36 +306,57 @@ def choose_rival(trial, noise):
     explanation="In so few epochs the trial has taken few steps. Smaller batches give it more of"
     " them, a higher rate makes them larger.",
 )
-def rival(answer: Any, trial: Experiment, noise: float) -> str:
+def rival(answer: Any, trial: Experiment) -> str:
+    # SciPy's statistics need a second, which an unanswered exercise need not cost.
+    from imgclf_lib.evaluation import compare_seeds
+
     rival = trial.replace(**answer) if isinstance(answer, dict) else answer
     rival = getattr(rival, "experiment", rival)  # a run, or a trial
     if not isinstance(rival, Experiment):
         raise Mistake("An experiment is wanted here, such as trial.replace(dropout=0.1).")
     changed = _refuse_unfair(rival, trial)
-    gains, lower = [], []
-    for seed in (trial.seed, trial.seed + 1):  # one seed may be lucky
-        own, other = (
-            train(each.replace(seed=seed), progress="none").history for each in (rival, trial)
-        )
-        gains.append(own["val_accuracy"].max() - other["val_accuracy"].max())
-        lower.append(own["val_loss"].min() < other["val_loss"].min())
-    gain = float(np.mean(gains))
+    images = len(load_data(trial).val)
+    accuracies, losses = _scores(trial, rival, trial.seed)
+    gain = compare_seeds(*accuracies, images=images)
+    own, other = (float(np.mean(each)) for each in reversed(accuracies))
     said = (
-        f"With two seeds its validation accuracy is {gains[0]:+.4f} and {gains[1]:+.4f} away from"
-        " that of the trial."
+        f"With {SEEDS} seeds each: validation accuracy {own:.4f}, of the trial {other:.4f}."
+        f" Difference {gain}."
     )
-    if max(gains) < 0:
-        raise Mistake(f"{said} That is worse. What does its learning curve lack: steps, or care?")
-    if min(gains) < 0:
-        raise Mistake(f"{said} Better once and worse once: that is luck. Find a larger change.")
-    if gain > noise:
-        return f"{said} You changed {changed}. That is larger than the noise of {noise:.4f}."
-    if all(lower) and (not any(gains) or noise > WIDE):
-        return f"{said} You changed {changed}. The validation loss decides: it is lower."
-    if not any(gains):
-        raise Mistake(f"{said} That is no better.")
-    raise Mistake(
-        f"{said} Higher, but a difference up to {noise:.4f} may be luck. Find a larger change."
+    if gain.verdict == "higher":
+        return f"{said} You changed {changed}."
+    if own < other:
+        raise Mistake(f"{said} It is no better. What does its learning curve lack: steps, or care?")
+    fewer = [each + (1 - each) / 4 for each in accuracies[0]]
+    if compare_seeds(accuracies[0], fewer, images).verdict == "higher":
+        raise Mistake(f"{said} Luck alone makes one as large too often. Find a larger change.")
+    loss = compare_seeds(*losses)
+    said += (
+        f' Here accuracy cannot decide: with a quarter fewer mistakes it would still say "may be'
+        f' luck". So the lowest validation loss decides. Difference {loss}.'
+    )
+    if loss.verdict == "lower":
+        return f"{said} You changed {changed}."
+    raise Mistake(f"{said} It has to be lower.")
+
+
+def _scores(
+    trial: Experiment, rival: Experiment, first: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Best accuracies and lowest losses on the validation images, of either with the same seeds."""
+    seeds = range(first, first + SEEDS)
+    sides = {"the trial": trial, "your experiment": rival}
+    runs = train_all(
+        {
+            f"{name}, seed {seed}": each.replace(seed=seed)
+            for name, each in sides.items()
+            for seed in seeds
+        }
+    )
+    histories = [[runs[f"{name}, seed {seed}"].history for seed in seeds] for name in sides]
+    return (
+        [[float(each["val_accuracy"].max()) for each in side] for side in histories],
+        [[float(each["val_loss"].min()) for each in side] for side in histories],
     )
 
 

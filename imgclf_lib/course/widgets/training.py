@@ -43,6 +43,8 @@ MOST_CURVES = 7
 KNOBS = ("learning_rate", "batch_size", "dropout", "filters", "dense_units", "optimizer")
 TICKED = ("learning_rate", "batch_size", "filters")
 START_SECONDS = 1.5  # of every trial, before its first step
+# No rule can tell luck from two single runs, so the table says so.
+ONE_SEED = "Difference: to the trial before. Each was trained with one seed, so it may be luck."
 PAUSE = 0.5  # seconds between two looks at the work in the background
 
 
@@ -229,7 +231,8 @@ def _table_of_trials(trials: list[Trial]) -> str:
         "difference": "{:+.3f}".format,
         "seconds": "{:.0f}".format,
     }
-    return table(compare_trials(trials), "Trials", formatters=shown, justify="left", na_rep="–")
+    text = table(compare_trials(trials), "Trials", formatters=shown, justify="left", na_rep="–")
+    return f"{text}<p>{ONE_SEED}</p>" if len(trials) > 1 else text
 
 
 class Tuner(Frame):

@@ -1,5 +1,6 @@
 """The exercises of notebook 04: right answers pass, each typical mistake has its own message."""
 
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -222,55 +223,90 @@ def slow(tiny) -> Experiment:
     return plain.replace(learning_rate=1e-5, epochs=2)
 
 
+def invent(monkeypatch, accuracy, loss=lambda experiment: 1.0) -> list[str]:
+    """Runs that nobody trained, as a function of their experiment; their names are collected."""
+    asked = []
+
+    def instead(experiments):
+        asked.extend(experiments)
+        histories = {
+            name: pd.DataFrame({"val_accuracy": [0.1, accuracy(each)], "val_loss": [9, loss(each)]})
+            for name, each in experiments.items()
+        }
+        return {name: SimpleNamespace(history=each) for name, each in histories.items()}
+
+    monkeypatch.setattr(exercises, "train_all", instead)
+    return asked
+
+
+@pytest.fixture
+def many_images(monkeypatch):
+    """As if there were 6,000 validation images."""
+    monkeypatch.setattr(exercises, "load_data", lambda _: SimpleNamespace(val=range(6000)))
+
+
 class TestRival:
     def test_better_ones_pass_in_any_form(self, slow):
         better = slow.replace(learning_rate=0.005)
         for answer in (better, {"learning_rate": 0.005}, train(better, progress="none")):
-            said = judge(exercises.rival, answer, slow, 0.001)
+            said = judge(exercises.rival, answer, slow)
             assert "You changed learning rate" in said
-            assert "larger than the noise" in said
+            assert "With 3 seeds each" in said
 
     @pytest.mark.parametrize(
         ("gains", "said"),
         [
-            ((0.03, 0.05), "larger than the noise"),
-            ((0.01, 0.03), "may be luck"),
-            ((0.09, -0.01), "Better once and worse once"),
-            ((-0.01, -0.03), "That is worse"),
-            ((0.0, 0.0), "no better"),
+            ((0.03, 0.05, 0.04), "You changed"),
+            ((0.01, 0.03, -0.01), "Find a larger change"),
+            ((-0.01, -0.03, 0.01), "no better"),
+            ((0.0, 0.0, 0.0), "Find a larger change"),
         ],
     )
-    def test_what_luck_explains_does_not_pass(self, slow, gains, said, monkeypatch):
-        """Whatever seed the learner chose, both experiments get the same two."""
+    def test_what_luck_explains_does_not_pass(self, slow, gains, said, monkeypatch, many_images):
+        """Whatever seed the learner chose, both experiments get the same three."""
 
-        def instead(experiment, progress):
-            own = gains[experiment.seed] if experiment.dropout else 0
-            history = pd.DataFrame({"val_accuracy": [0.5, 0.6 + own], "val_loss": [2.0, 1.0]})
-            return SimpleNamespace(history=history)
+        def accuracy(each):
+            return 0.6 + 0.004 * each.seed + (gains[each.seed] if each.dropout else 0)
 
-        monkeypatch.setattr(exercises, "train", instead)
-        lucky = slow.replace(seed=2, dropout=0.29)
+        asked = invent(monkeypatch, accuracy)
         try:
-            told = judge(exercises.rival, lucky, slow, 0.03)
-            assert told.startswith("With two seeds")
+            told = judge(exercises.rival, slow.replace(seed=7, dropout=0.29), slow)
         except Mistake as mistake:
             told = str(mistake)
         assert said in told
+        assert told.startswith("With 3 seeds each")
+        seeds = [int(name.split()[-1]) for name in asked]
+        assert seeds == [0, 1, 2] * 2
 
-    def test_where_images_are_too_few_the_loss_decides(self, slow, monkeypatch):
-        def instead(experiment, progress):
-            own = experiment.dropout > 0
-            history = pd.DataFrame(
-                {"val_accuracy": [0.5 + 0.1 * own], "val_loss": [1.0 - 0.1 * own]}
-            )
-            return SimpleNamespace(history=history)
+    def test_another_seed_and_a_hair_of_dropout_hardly_ever_pass(
+        self, slow, monkeypatch, many_images
+    ):
+        generator, passed = np.random.default_rng(0), 0
+        invent(monkeypatch, lambda _: generator.normal(0.75, 0.007))
+        for _ in range(300):
+            with suppress(Mistake):
+                passed += bool(judge(exercises.rival, slow.replace(seed=1, dropout=1e-3), slow))
+        assert passed / 300 < 0.06
 
-        monkeypatch.setattr(exercises, "train", instead)
-        assert "loss decides" in judge(exercises.rival, slow.replace(dropout=0.2), slow, 0.5)
+    @pytest.mark.parametrize("count", [3, 12])
+    def test_where_images_are_too_few_the_loss_decides(self, slow, monkeypatch, count):
+        monkeypatch.setattr(exercises, "load_data", lambda _: SimpleNamespace(val=range(count)))
+        answer = slow.replace(dropout=0.2)
+        for gain, passes in ((0.1, True), (0.001, False)):
+
+            def loss(each, gain=gain):
+                return 1 + 0.01 * each.seed - gain * bool(each.dropout)
+
+            invent(monkeypatch, lambda each: 2 / 3, loss)
+            if passes:
+                assert "validation loss decides" in judge(exercises.rival, answer, slow)
+            else:
+                with pytest.raises(Mistake, match="has to be lower"):
+                    judge(exercises.rival, answer, slow)
 
     def test_the_solution_passes(self, slow):
         easy = slow.replace(learning_rate=0.0003)
-        assert judge(exercises.rival, exercises.choose_rival(easy, 0.1), easy, 0.1)
+        assert judge(exercises.rival, exercises.choose_rival(easy), easy)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -285,23 +321,23 @@ class TestRival:
             ({"filters": (8,) * 5}, "4 layers"),
             ({"dense_units": (4096,)}, "Keep dense_units small"),
             ({"convolutions": 8}, "Keep convolutions small"),
-            ({"learning_rate": 1e-7}, "worse|no better"),
+            ({"learning_rate": 1e-7}, "no better|has to be lower"),
         ],
     )
     def test_unfair_and_worse_ones_do_not(self, slow, changes, message):
         with pytest.raises(Mistake, match=message):
-            judge(exercises.rival, slow.replace(**changes), slow, 0.1)
+            judge(exercises.rival, slow.replace(**changes), slow)
 
     def test_more_images_are_refused(self, slow):
         few = slow.replace(limit=20)
         for limit in (21, 0):
             with pytest.raises(Mistake, match="No more than 20 training images"):
-                judge(exercises.rival, few.replace(limit=limit, dropout=0.1), few, 0.1)
+                judge(exercises.rival, few.replace(limit=limit, dropout=0.1), few)
 
     def test_a_number_is_no_experiment(self, slow):
         with pytest.raises(Mistake, match="An experiment is wanted"):
-            judge(exercises.rival, 0.01, slow, 0.1)
+            judge(exercises.rival, 0.01, slow)
 
     def test_a_bad_field_is_said_by_check(self, slow, capsys):
-        exercises.rival.check({"learning_speed": 1}, slow, 0.1)
+        exercises.rival.check({"learning_speed": 1}, slow)
         assert "learning_speed" in capsys.readouterr().out

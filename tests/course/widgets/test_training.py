@@ -118,6 +118,7 @@ def test_a_changed_trial_is_a_new_row_and_a_new_curve(start):
     assert "filters 8 → 4, learning rate 0.01 → 0.1" in widget.table.value
     difference = widget.trials[1].best - widget.trials[0].best
     assert f"{difference:+.3f}" in widget.table.value
+    assert "with one seed, so it may be luck" in widget.table.value
 
 
 def test_a_finished_trial_is_loaded_and_says_so(start):
