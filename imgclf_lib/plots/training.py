@@ -204,11 +204,11 @@ def _frame(axes: Axes, table: pd.DataFrame, name: str, floor: float) -> None:
     failed, completed = (table["status"] == each for each in ("failed", "completed"))
     seen = accuracy.notna() & ~failed
     inside, below = seen & (accuracy >= floor), seen & (accuracy < floor)
-    ended, other = places[inside & completed], places[inside & ~completed]
-    dots = {"s": 26, "color": PALETTE[0], "alpha": 0.75}
-    axes.scatter(ended, accuracy[ended.index], linewidths=0, **dots)
-    axes.scatter(other, accuracy[other.index], **{**dots, "color": "none"}, edgecolors=PALETTE[0])
-    for rows, marker, color in ((below, "v", PALETTE[0]), (failed, "x", PALETTE[1])):
+    blue = PALETTE[0]
+    for rows, face, edge in ((completed, blue, "none"), (~completed, "none", blue)):
+        across, up = places[inside & rows], accuracy[inside & rows]
+        axes.scatter(across, up, s=26, facecolors=face, edgecolors=edge, alpha=0.75)
+    for rows, marker, color in ((below, "v", blue), (failed, "x", PALETTE[1])):
         axes.scatter(places[rows], np.full(rows.sum(), floor), s=40, marker=marker, color=color)
     done = accuracy[completed]
     if done.notna().any():

@@ -304,10 +304,16 @@ def _as_image(picture: Any, shape: tuple[int, ...]) -> np.ndarray:
     " surer. It knows nothing about the classes, and still it ends with a picture that the model is"
     " sure about.",
 )
-def nonsense(answer: Any, run: Run, real: np.ndarray) -> str:
+def nonsense(answer: Any, run: Run, real: np.ndarray, *made: np.ndarray) -> str:
     pixels = _as_image(answer, tuple(run.environment["image_shape"]))
-    if (abs(real.astype("int16") - pixels).mean((1, 2, 3)) < 4).any():
+
+    def among(images: np.ndarray) -> bool:
+        return bool((abs(images.astype("int16") - pixels).mean((1, 2, 3)) < 4).any())
+
+    if among(real):
         raise Mistake("This is one of the real images. Make a picture from nothing.")
+    if any(map(among, made)):
+        raise Mistake("This notebook has made this picture already. Make one of your own.")
     # A model that is seldom sure need not be surer than it is about half of the real images.
     wanted = min(0.9, float(np.median(predict_probabilities(run.model, real).max(1))))
     probabilities = predict_probabilities(run.model, pixels[np.newaxis])[0]

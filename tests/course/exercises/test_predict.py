@@ -247,6 +247,16 @@ def test_nonsense_mistakes(make, why, trained, real):
     assert why in mistake(exercises.nonsense, make(real.images), trained, real.images)
 
 
+def test_nonsense_is_your_own(trained, real):
+    noise = np.random.default_rng(0).integers(0, 256, real.images.shape, "uint8")
+    made = real.images[:, ::-1], noise
+    for picture in (noise[3], noise[3] // 2 * 2, made[0][1]):
+        found = mistake(exercises.nonsense, picture, trained, real.images, *made)
+        assert "made this picture already" in found
+    own = exercises.nonsense.solve(trained, real.images)
+    assert "no proof" in exercises.nonsense.judge(own, trained, real.images, *made)
+
+
 def test_nonsense_must_convince_the_model(trained, real):
     # Between images of different classes lie pictures that the model cannot decide about.
     first, second = np.random.default_rng(0).integers(0, len(real), (2, 1000))
