@@ -43,7 +43,7 @@ BANDS = {
     ("08_your_own_images", "rejected"): (10, 16),
     ("08_your_own_images", "leaked"): (45, 65),
     ("08_your_own_images", "balanced_accuracy"): (0.6, 0.85),
-    ("09_transfer_learning", "frozen_few"): (0.64, 0.79),
+    ("09_transfer_learning", "frozen_few"): (0.67, 0.84),
     ("09_transfer_learning", "scratch_few"): (0.64, 0.82),
     ("09_transfer_learning", "frozen_all"): (0.74, 0.86),
     ("09_transfer_learning", "scratch_all"): (0.75, 0.88),

@@ -5,6 +5,7 @@ wait for it for ever (nbclient issue 312). Without that imitation they run, and 
 has nobody to look at the widget anyway.
 """
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,8 @@ class Engine(NBClientEngine):
             kernel_name=kernel_name,
         )
         try:
-            client.execute()
+            # Nobody watches a progress bar here; it would stay in the page.
+            client.execute(env={**os.environ, "TQDM_DISABLE": "1"})
         finally:
             _keep_no_widgets(nb_man.nb)
 

@@ -333,7 +333,7 @@ def sort_images(
 
 
 def captions(images: pd.DataFrame) -> list[str]:
-    """Two lines for each image: its class, and what it is sorted by.
+    """Three lines for each image: its row, its class, and what it is sorted by.
 
     Args:
         images: Rows as from ``sort_images``.
@@ -343,7 +343,8 @@ def captions(images: pd.DataFrame) -> list[str]:
     """
     form = ",d" if images["value"].dtype.kind == "i" else ",.1f"
     names = (" ".join(str(name).split()) for name in images["label"])
-    return [f"{name}\n{value:{form}}" for name, value in zip(names, images["value"], strict=True)]
+    shown = zip(images["row"], names, images["value"], strict=True)
+    return [f"#{row}\n{name}\n{value:{form}}" for row, name, value in shown]
 
 
 def find_copies(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,11 +6,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from imgclf_lib.plots.figures import MARKERS, PALETTE, new_axes, new_figure, plain, short_names
+from imgclf_lib.plots.figures import (
+    MARKERS,
+    PALETTE,
+    cut,
+    new_axes,
+    new_figure,
+    plain,
+    short_names,
+)
 
 MOST_NAMES = 40  # more class names than this are not written along an axis
+MOST_CLASSES = 24  # more of them are not named in a scatter
+THUMBNAIL = 13  # points, the side of a picture in a map
 COLUMN = 0.07  # inches that a letter of small print takes
 
 
@@ -152,16 +164,19 @@ def scatter(
     title: str,
     axis_labels: tuple[str, str] = ("first component", "second component"),
     axes: Axes | None = None,
+    images: np.ndarray | None = None,
 ) -> Axes:
-    """Points in the plane; every class has its own colour and marker.
+    """Points in the plane; every class has its own colour and marker, and its name in its middle.
 
     Args:
         points: Array of shape ``(n, 2)``.
         labels: ``int64`` array of shape ``(n,)``.
-        class_names: Class names in label order; beyond 24, colours repeat without a legend.
+        class_names: Class names in label order; more than 24 are not written.
         title: What is shown.
         axis_labels: What the two coordinates are.
         axes: Where to draw; new axes by default.
+        images: ``uint8`` array of shape ``(n, height, width, channels)``: drawn small in place of
+            the points, in a frame of the colour of their class.
 
     Returns:
         The axes.
@@ -173,17 +188,27 @@ def scatter(
         axes.scatter(
             chosen[:, 0],
             chosen[:, 1],
-            s=12,
-            alpha=0.7,
-            linewidths=0,
+            s=24,
+            alpha=0.9,
+            linewidths=0.5,
+            edgecolors="0.2",  # the light colours need it on white
             color=PALETTE[label % len(PALETTE)],
             marker=MARKERS[(label // len(PALETTE) + label) % len(MARKERS)],
             label=plain(names[label]),
         )
+    if images is not None:
+        for place, image, label in zip(points, images, labels, strict=True):
+            axes.add_artist(_thumbnail(place, image, PALETTE[label % len(PALETTE)]))
+    few = len(class_names) <= MOST_CLASSES
+    for label, (across, up) in _middles(points, labels).items() if few else ():
+        style = {"ha": "center", "va": "center", "fontsize": 8, "weight": "bold", "zorder": 5}
+        around = [withStroke(linewidth=2.5, foreground="white")]
+        name = plain(cut(names[label], 16))
+        axes.text(across, up, name, path_effects=around, **style).set_in_layout(False)
     axes.set(title=plain(title, 100), xlabel=axis_labels[0], ylabel=axis_labels[1])
     axes.spines[["top", "right"]].set_visible(False)
-    if len(class_names) <= 24:
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
+    if few:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=1.5)
     return axes
 
 
@@ -228,6 +253,29 @@ def lines(
     if len(curves) > 1:
         axes.legend(frameon=False)
     return axes
+
+
+def _thumbnail(place: np.ndarray, image: np.ndarray, color: str) -> AnnotationBbox:
+    """A small picture at a place, framed so that light colours are seen on white."""
+    step = max(1, -(-max(image.shape[:2]) // (4 * THUMBNAIL)))  # no more pixels than are drawn
+    image = image[::step, ::step].repeat(3 // image.shape[-1], axis=-1)
+    around = [withStroke(linewidth=2.0, foreground="0.2")]
+    frame = {"edgecolor": color, "linewidth": 1.4, "path_effects": around}
+    box = OffsetImage(image, zoom=THUMBNAIL / max(image.shape[:2]))
+    return AnnotationBbox(box, tuple(place), pad=0.05, bboxprops=frame)
+
+
+def _middles(points: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:
+    """For each class where its name stands: at its median, and not upon another name."""
+    middles = {label: np.median(points[labels == label], axis=0) for label in np.unique(labels)}
+    wide, high = np.ptp(points, axis=0)
+    done: list[np.ndarray] = []
+    for middle in sorted(middles.values(), key=lambda each: each[1]):
+        for other in done:  # from the lowest up
+            if abs(middle[0] - other[0]) < wide / 5:
+                middle[1] = max(middle[1], other[1] + high / 20)
+        done.append(middle)
+    return middles
 
 
 def _fitting(texts: Sequence[object], longest: int) -> list[str]:

@@ -21,8 +21,11 @@ from PIL import Image
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Okabe and Ito (2008): told apart by people with any kind of colour vision.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+# Okabe and Ito (2008): told apart by people with any kind of colour vision; grey and wine make ten.
+PALETTE = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#8C8C8C", "#661144", "#F0E442"),
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DOTS_PER_INCH = 100
 NOTHING = "\u200b"  # a space without width

@@ -230,7 +230,7 @@ def few_images(table: pd.DataFrame, chance: float, title: str) -> Axes:
     """
     curves = {str(name): (table.index.to_numpy(), table[name].to_numpy()) for name in table}
     axes = lines(curves, title, LABELS, logarithmic=True, axes=new_axes(7.0, 3.8))
-    _finish(axes, list(table.index), chance)
+    _finish(axes, list(table.index), chance, table.to_numpy(dtype=float))
     return axes
 
 
@@ -255,7 +255,9 @@ def bench_points(rows: Sequence[tuple[float, str, float]], chance: float, title:
             up,
             MARKERS[number % len(MARKERS)],
             color=PALETTE[number % len(PALETTE)],
-            markersize=7,
+            markersize=7 + 4 * number,
+            markerfacecolor="none" if number else None,  # what lies below is seen
+            markeredgewidth=1.8,
             label=plain(name),
         )
     if rows:
@@ -264,7 +266,7 @@ def bench_points(rows: Sequence[tuple[float, str, float]], chance: float, title:
             [last[0]],
             [last[2]],
             "o",
-            markersize=15,
+            markersize=19,
             markerfacecolor="none",
             markeredgecolor="black",
             label="the last one",
@@ -272,18 +274,22 @@ def bench_points(rows: Sequence[tuple[float, str, float]], chance: float, title:
     axes.set(title=plain(title, 100), xlabel=LABELS[0], ylabel=LABELS[1], xscale="log")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    _finish(axes, sorted({images for images, _, _ in rows}), chance)
+    up = np.array([accuracy for _, _, accuracy in rows])
+    _finish(axes, sorted({images for images, _, _ in rows}), chance, up)
     return axes
 
 
-def _finish(axes: Axes, images: Sequence[float], chance: float) -> None:
-    axes.axhline(chance, color="0.5", linewidth=1, label="most frequent class")
+def _finish(axes: Axes, images: Sequence[float], chance: float, shown: np.ndarray) -> None:
+    """The axis holds what is shown and not more; whole tenths, so that it moves seldom."""
+    axes.axhline(chance, color="0.5", linewidth=1, label=f"most frequent class: {chance:.2f}")
     if len(images):
         axes.xaxis.set_major_locator(FixedLocator(list(images)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False, loc="lower right")
+    shown = shown[np.isfinite(shown)] if np.isfinite(shown).any() else np.array([0.0, 1.0])
+    low, high = np.floor(10 * shown.min()) / 10, np.ceil(10 * shown.max()) / 10
+    axes.set_ylim(low - 0.02, max(high, low + 0.1) + 0.02)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), labelspacing=0.9)
 
 
 def network(plan: pd.DataFrame, title: str = "", axes: Axes | None = None) -> Axes:

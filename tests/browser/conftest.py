@@ -25,7 +25,7 @@ LESS = {
     "02_preprocess": {"small": 300, "epochs": 1},
     "04_train": {"overfit_limit": 200, "overfit_epochs": 4},
     "07_tune": {"trials": 4, "trial_limit": 300, "repeats": 2},
-    "09_transfer_learning": {"limit": 300, "scratch_steps": 20, "tune_images": 20},
+    "09_transfer_learning": {"limit": 300, "steps": 20, "tune_steps": 2},
     "10_go_fast": {"limit": 300, "epochs": 2},
 }
 

@@ -93,6 +93,13 @@ def test_interact_does_not_stall(write: Callable[..., str], tmp_path: Path) -> N
     assert results["status"].item() == "passed"
 
 
+def test_no_progress_bar_stays_in_a_page(write: Callable[..., str], tmp_path: Path) -> None:
+    code = "from tqdm import tqdm\nfor number in tqdm(range(3)):\n    print(number)"
+    run_notebooks([write("bar", code)], tmp_path / "report")
+    notebook = nbformat.read(tmp_path / "report" / "notebooks" / "bar.ipynb", 4)
+    assert {output.get("name") for output in notebook.cells[-1].outputs} == {"stdout"}
+
+
 def test_one_sentence_stands_for_a_live_widget(write: Callable[..., str], tmp_path: Path) -> None:
     source = "from imgclf_lib.course.widgets.base import Frame\nFrame('Try <this>')"
     run_notebooks([write("live", source)], tmp_path / "report")

@@ -286,8 +286,9 @@ def test_sorting_respects_the_limit_and_never_opens_the_test_split(source):
         sort_images(source, by="beauty")
 
 
-def test_captions_are_two_lines():
-    table = pd.DataFrame({"label": ["cat", "a\nlong\t name"], "value": [1234, 5]})
-    assert captions(table) == ["cat\n1,234", "a long name\n5"]
-    assert captions(table.assign(value=[1234.56, 0.04])) == ["cat\n1,234.6", "a long name\n0.0"]
+def test_captions_are_three_lines():
+    table = pd.DataFrame({"row": [7, 0], "label": ["cat", "a\nlong\t name"], "value": [1234, 5]})
+    assert captions(table) == ["#7\ncat\n1,234", "#0\na long name\n5"]
+    of_shares = captions(table.assign(value=[1234.56, 0.04]))
+    assert of_shares == ["#7\ncat\n1,234.6", "#0\na long name\n0.0"]
     assert captions(table.iloc[:0]) == []

@@ -173,13 +173,37 @@ def test_scatter_puts_points_where_they_are():
 
 
 def test_scatter_styles_do_not_repeat_before_they_must():
-    labels = np.arange(24)
-    axes = charts.scatter(GENERATOR.normal(size=(24, 2)), labels, MANY[:24], "Points")
+    labels = np.arange(40)
+    axes = charts.scatter(GENERATOR.normal(size=(40, 2)), labels, MANY[:40], "Points")
     styles = {
         (tuple(drawn.get_facecolor()[0]), drawn.get_paths()[0].vertices.tobytes())
         for drawn in axes.collections
     }
-    assert len(styles) == 24
+    assert len(styles) == 40
+    colors = {tuple(drawn.get_facecolor()[0]) for drawn in axes.collections[:10]}
+    assert len(colors) == 10
+    # The line round a marker is seen on white, whatever is in it: a contrast of at least 3.
+    lines = np.concatenate([drawn.get_edgecolor() for drawn in axes.collections])[:, :3]
+    light = np.where(lines <= 0.04045, lines / 12.92, ((lines + 0.055) / 1.055) ** 2.4)
+    assert (1.05 / (light @ [0.2126, 0.7152, 0.0722] + 0.05) >= 3).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 24])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_map_of_pictures_names_its_classes(count, channels):
+    """The names stand apart, also where all classes lie on each other."""
+    labels = np.repeat(np.arange(count), 2)
+    images = GENERATOR.integers(0, 256, (len(labels), 40, 30, channels)).astype("uint8")
+    names = [f"class {number}" for number in range(count)]
+    axes = charts.scatter(np.zeros((len(labels), 2)), labels, names, "Map", images=images)
+    assert len(axes.artists) == len(labels)
+    assert [text.get_text() for text in axes.texts] == names
+    points = GENERATOR.normal(0, 0.01, (len(labels), 2)) + (labels[:, None] == 0) * 3
+    axes = charts.scatter(points, labels, names, "Map", images=images)
+    places = sorted(text.get_position()[1] for text in axes.texts[1:])
+    if count > 2:
+        assert np.diff(places).min() > 0.04 * np.ptp(points[:, 1])
+    assert png(axes).startswith(b"\x89PNG")
 
 
 def test_lines():

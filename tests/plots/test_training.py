@@ -177,6 +177,7 @@ def test_a_line_for_each_way():
         np.testing.assert_array_equal(line.get_ydata(), TABLE[name])
         np.testing.assert_array_equal(line.get_xdata(), [10, 50])
     assert set(chance.get_ydata()) == {0.1}
+    assert axes.get_ylim() == pytest.approx((0.18, 0.82))
     axes.figure.canvas.draw()
     assert [each.get_text() for each in axes.get_xticklabels()] == ["10", "50"]
     assert axes.get_xscale() == "log"
@@ -186,6 +187,16 @@ def test_a_line_for_each_way():
 
 def test_one_number_of_images_is_enough():
     assert png(few_images(TABLE.head(1), 0.1, "One"))
+    only_last = TABLE.assign(tuned=[float("nan"), 0.78])
+    assert few_images(only_last, 0.1, "One point").get_ylim() == pytest.approx((0.18, 0.82))
+
+
+def test_small_differences_are_seen_and_points_hide_nothing():
+    rows = [(10.0, "features", 0.72), (10.0, "pixels", 0.72), (50.0, "features", 0.74)]
+    axes = bench_points(rows, 0.1, "Bench")
+    assert axes.get_ylim() == pytest.approx((0.68, 0.82))
+    assert "most frequent class: 0.10" in [each.get_label() for each in axes.get_lines()]
+    assert axes.get_lines()[1].get_markerfacecolor() == "none"
 
 
 def test_the_last_point_is_ringed_and_an_empty_picture_is_drawn():

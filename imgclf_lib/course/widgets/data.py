@@ -106,12 +106,12 @@ class ImageExplorer(Frame):
         pixels = np.full((PAGE, *part.images.shape[1:]), 255, "uint8")
         pixels[: len(shown)] = part.images[shown["row"].to_numpy()]
         # Always as many places, with as many lines above: the picture keeps its size.
-        titles = [*captions(shown), *["\n"] * PAGE][:PAGE]
+        titles = [*captions(shown), *["\n\n"] * PAGE][:PAGE]
         start = (self.page.value - 1) * PAGE
         numbers = f"{start + 1:,} to {start + len(shown):,} of {len(self.images):,}"
         what = f"{self.split.label} images, {short(self.label.label)}"
         if len(shown):
-            said = f"{numbers} {what}. The number at each image is {MEANINGS[self.by]}."
+            said = f"{numbers} {what}. Above each: its row, its class, and {MEANINGS[self.by]}."
         else:
             said = f"No images here: {what}."
         self.picture.show(image_grid(pixels, titles, COLUMNS, size=0.9), said)
@@ -378,7 +378,10 @@ def finding_picture(found: Audit, finding: pd.Series) -> tuple[Figure, str]:
         titles[place] = "\n".join(lines[:3])
     shown = f"{count} image{'' if count == 1 else 's'}" if count else "No picture"
     alt = f"{shown}. {finding['problem']}: {path}. {finding['detail']}"
-    return image_grid(pixels, titles, PLACES, size=1.0), alt
+    figure = image_grid(pixels, titles, PLACES, size=1.0)
+    for axes in figure.axes[len(paths) :]:  # no frame round nothing
+        axes.set_axis_off()
+    return figure, alt
 
 
 def _blank(found: Audit) -> np.ndarray:

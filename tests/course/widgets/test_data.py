@@ -331,6 +331,8 @@ def test_the_picture_shows_twins_and_reasons_and_keeps_its_size(walk):
     titles = [axes.get_title() for axes in figure.axes]
     assert len([title for title in titles if title.strip()]) >= 2
     assert titles[0].startswith("leaked.png\ntest\n")
+    framed = 1 + len(walk.finding["related"][:5])  # no frame stands round nothing
+    assert [axes.axison for axes in figure.axes] == [place < framed for place in range(6)]
     assert alt == walk.picture.alt
     assert alt.startswith(f"{1 + len(walk.finding['related'][:5])} images. duplicate across")
     walk.kind.value = "damaged"
