@@ -14,11 +14,7 @@ from imgclf_lib.evaluation.baselines import (
     predict_nearest,
     principal_components,
 )
-from imgclf_lib.evaluation.luck import (
-    compare_predictions,
-    compare_seeds,
-    mcnemar_test,
-)
+from imgclf_lib.evaluation.luck import compare_predictions, compare_seeds, mcnemar_test
 from imgclf_lib.evaluation.metrics import (
     Evaluation,
     calibration_table,
