@@ -27,6 +27,7 @@ frame = Frame("Everything <b>shared</b>", [controls, picture, said, heart])
 def tell():
     now = controls.experiment
     said.value = f"rate {now.learning_rate} filters {now.filters} cell {picture.chosen}"
+    picture.alt = f"A matrix, cell {picture.chosen}."
     if picture.chosen == [4, 4]:
         raise ValueError("the <i>last</i> cell")
 
@@ -81,6 +82,7 @@ def test_what_widgets_share(lab, open_notebook) -> None:
     for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowUp"):
         page.keyboard.press(key)
     page.get_by_text("cell [1, 1]").wait_for()
+    page.get_by_alt_text("A matrix, cell [1, 1].").wait_for()
     box = choosable.bounding_box()
     choosable.click(position={"x": box["width"] * 0.4, "y": box["height"] * 0.4})
     page.get_by_text("cell [2, 2]").wait_for()
