@@ -90,7 +90,7 @@ FAULTS = {
     "full": Fault(fill, lambda place: (again(place, "size=200m"), (place / "filler").unlink())),
     "read_only": Fault(lambda place: again(place, "ro"), lambda place: again(place, "rw")),
     "file_size": Fault(inside=lambda: limit(resource.RLIMIT_FSIZE, 2000)),
-    "few_files": Fault(inside=lambda: limit(resource.RLIMIT_NOFILE, 3 + most_open())),
+    "few_files": Fault(inside=lambda: limit(resource.RLIMIT_NOFILE, 1 + most_open())),
     "below_a_file": Fault(
         lambda place: (place / "in").write_text("a file"),
         lambda place: (place / "in").unlink(),
@@ -130,9 +130,9 @@ def main() -> None:
                 rows.append(row | attempt(FAULTS[fault], command, data, place, finished))
                 rows[-1]["images_intact"] = state_of(data) == before
                 print(rows[-1], flush=True)
-    table = pd.DataFrame(rows)
-    RESULTS.mkdir(exist_ok=True)
-    table.drop(columns="said").to_csv(RESULTS / "os_faults.csv", index=False)
+                RESULTS.mkdir(exist_ok=True)
+                table = pd.DataFrame(rows).drop(columns="said")
+                table.to_csv(RESULTS / "os_faults.csv", index=False)
     good = ~table["traceback"] & table["retry_works"] & table["images_intact"]
     print(f"{len(table)} faults, {(~good).sum()} bad; {platform.system()} {platform.machine()}")
     sys.exit(int((~good).sum() > 0))
@@ -159,7 +159,7 @@ def attempt(fault: Fault, command: str, data: Path, place: Path, finished: Path)
         place.rmdir()
     bad = "Traceback" in said or code not in (0, 1, 2)
     return {
-        **{"exit": code, "traceback": bad, "retry_works": retry == 0},
+        **{"exit": code, "traceback": bad, "retry_works": 0 in (code, retry)},
         **{"seconds": round(seconds, 1), "said": said[-300:] if not bad else said[-2000:] + told},
     }
 

@@ -451,8 +451,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done; 1 ran, and the answer is no; 2 bad input; 130 interrupted.
     """
-    _prepare_streams()
     try:
+        _prepare_streams()
         code = _answer(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()  # here, and not at exit, so that a lost reader is noticed
         return code

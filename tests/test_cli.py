@@ -400,6 +400,17 @@ def test_a_console_with_few_letters_shows_escapes(tmp_path: Path) -> None:
     assert done.stdout.split() == [rb"\u732b", rb"\udcff.png"]
 
 
+def test_a_process_that_may_open_nothing_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(cli, "_prepare_streams", refuse)
+    assert main(["cache"]) == 2
+    assert capsys.readouterr().err.startswith("imgclf: A file or stream cannot be read or written")
+
+
 def test_a_very_narrow_terminal_has_help() -> None:
     done = imgclf("cache", "--help", COLUMNS="5")
     assert done.returncode == 0
