@@ -58,9 +58,7 @@ def decode_files(
     start, stride = array.offset, size * size * channels
     del array
 
-    looks = inspect or inspect_file
-    if bits != 16:
-        looks = partial(looks, bits=bits)
+    looks = inspect or (partial(inspect_file, bits=bits) if bits != 16 else inspect_file)
     how = (size, channels, resize)
 
     def work(some: Batch) -> list[tuple]:
