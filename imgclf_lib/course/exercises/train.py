@@ -316,9 +316,9 @@ def rival(answer: Any, trial: Experiment) -> str:
         raise Mistake("An experiment is wanted here, such as trial.replace(dropout=0.1).")
     changed = _refuse_unfair(rival, trial)
     images = len(load_data(trial).val)
-    accuracies, losses = _scores(trial, rival, trial.seed)
-    gain = compare_seeds(*accuracies, images=images)
-    own, other = (float(np.mean(each)) for each in reversed(accuracies))
+    (before, after), (loss_before, loss_after) = _scores(trial, rival, trial.seed)
+    gain = compare_seeds(before, after, images)
+    own, other = float(np.mean(after)), float(np.mean(before))
     said = (
         f"With {SEEDS} seeds each: validation accuracy {own:.4f}, of the trial {other:.4f}."
         f" Difference {gain}."
@@ -327,10 +327,10 @@ def rival(answer: Any, trial: Experiment) -> str:
         return f"{said} You changed {changed}."
     if own < other:
         raise Mistake(f"{said} It is no better. What does its learning curve lack: steps, or care?")
-    fewer = [each + (1 - each) / 4 for each in accuracies[0]]
-    if compare_seeds(accuracies[0], fewer, images).verdict == "higher":
+    fewer = [each + (1 - each) / 4 for each in before]
+    if compare_seeds(before, fewer, images).verdict == "higher":
         raise Mistake(f"{said} Luck alone makes one as large too often. Find a larger change.")
-    loss = compare_seeds(*losses)
+    loss = compare_seeds(loss_before, loss_after)
     said += (
         f' Here accuracy cannot decide: with a quarter fewer mistakes it would still say "may be'
         f' luck". So the lowest validation loss decides. Difference {loss}.'
