@@ -1,6 +1,7 @@
 """Arrays and tables in, Matplotlib axes out. Nothing here computes, seeds or shows."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -201,10 +202,10 @@ def scatter(
             axes.add_artist(_thumbnail(place, image, PALETTE[label % len(PALETTE)]))
     few = len(class_names) <= MOST_CLASSES
     for label, (across, up) in _middles(points, labels).items() if few else ():
-        style = {"ha": "center", "va": "center", "fontsize": 8, "weight": "bold", "zorder": 5}
+        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "weight": "bold"}
         around = [withStroke(linewidth=2.5, foreground="white")]
         name = plain(cut(names[label], 16))
-        axes.text(across, up, name, path_effects=around, **style).set_in_layout(False)
+        axes.text(across, up, name, path_effects=around, zorder=5, **style).set_in_layout(False)
     axes.set(title=plain(title, 100), xlabel=axis_labels[0], ylabel=axis_labels[1])
     axes.spines[["top", "right"]].set_visible(False)
     if few:

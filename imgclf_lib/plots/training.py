@@ -274,8 +274,8 @@ def bench_points(rows: Sequence[tuple[float, str, float]], chance: float, title:
     axes.set(title=plain(title, 100), xlabel=LABELS[0], ylabel=LABELS[1], xscale="log")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    up = np.array([accuracy for _, _, accuracy in rows])
-    _finish(axes, sorted({images for images, _, _ in rows}), chance, up)
+    shown = np.array([accuracy for _, _, accuracy in rows])
+    _finish(axes, sorted({images for images, _, _ in rows}), chance, shown)
     return axes
 
 
