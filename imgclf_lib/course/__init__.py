@@ -9,7 +9,7 @@ own inside.
 
 from imgclf_lib.course.doctor import examine, open_lab
 from imgclf_lib.course.practice import write_practice
-from imgclf_lib.course.progress import train_all
+from imgclf_lib.course.progress import overwritten_line, train_all
 from imgclf_lib.course.report import for_report, headline
 from imgclf_lib.course.suite import (
     course_notebooks,
@@ -26,6 +26,7 @@ __all__ = [
     "headline",
     "notebook_parameters",
     "open_lab",
+    "overwritten_line",
     "run_notebooks",
     "train_all",
     "write_practice",

@@ -7,7 +7,11 @@ from imgclf_lib.training import Run, train
 
 
 def overwritten_line() -> Callable[[str], None]:
-    """A function that shows a text below the cell, each time in place of the text before."""
+    """A line below the cell.
+
+    Returns:
+        A function that shows a text, each time in place of the text before.
+    """
     from IPython.display import DisplayHandle
 
     handle, shown = DisplayHandle(), False

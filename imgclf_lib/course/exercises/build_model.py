@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from imgclf_lib.backend import load_keras
+from imgclf_lib.course import overwritten_line
 from imgclf_lib.course.exercises.exercise import (
     Mistake,
     judge_function,
@@ -14,7 +15,6 @@ from imgclf_lib.course.exercises.exercise import (
     number,
     question,
 )
-from imgclf_lib.course.progress import overwritten_line
 from imgclf_lib.data import ImageData, Split
 from imgclf_lib.experiment import Experiment
 from imgclf_lib.network import build_model, pixel_statistics, plan_network, predict_probabilities

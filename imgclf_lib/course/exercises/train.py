@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imgclf_lib.course import train_all
 from imgclf_lib.course.exercises.exercise import (
     Mistake,
     judge_function,
@@ -14,7 +15,6 @@ from imgclf_lib.course.exercises.exercise import (
     number,
     question,
 )
-from imgclf_lib.course.progress import train_all
 from imgclf_lib.data import KNOWN, ImageData, load_data
 from imgclf_lib.experiment import Experiment
 
