@@ -174,6 +174,8 @@ def test_test_images_that_were_given_are_left_alone(tmp_path):
 
 
 def test_too_few_images_are_refused(make_images, tmp_path):
-    folder = make_images(tmp_path / "few", {"rows": 3, "blob": 3})
+    """Two of a class, besides a test that was given."""
+    make_images(tmp_path / "few" / "train", {"rows": 2, "blob": 2})
+    make_images(tmp_path / "few" / "test", {"rows": 1, "blob": 1}, seed=1)
     with pytest.raises(InputError, match="few"):
-        audit(Experiment(data=str(folder)), label_errors=True)
+        audit(Experiment(data=str(tmp_path / "few")), label_errors=True)

@@ -120,6 +120,16 @@ def test_one_of_many_needs_more():
     assert str(Difference(-0.1, -0.2, -0.05, 0.01)) == "-0.100 (-0.200 to -0.050): lower"
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_the_interval_holds_the_truth(share):
+    """Also where all images that differ go one way: other images would differ more, or less."""
+    random, held = np.random.default_rng(6), 0
+    for _ in range(300):
+        found = compare_predictions(np.ones(100, int), np.zeros(100), random.random(100) < share)
+        held += found.low <= share <= found.high
+    assert held > 270
+
+
 @pytest.mark.parametrize(("measure", "times"), [("accuracy", 500), ("balanced_accuracy", 300)])
 @pytest.mark.parametrize("sizes", [(100, 100), (80, 20, 8)])
 def test_false_findings_among_equal_classifiers(measure, times, sizes):
