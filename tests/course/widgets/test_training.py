@@ -1,21 +1,26 @@
 """Live training and the tuner, driven without a browser."""
 
 import re
+import shlex
 import threading
 import time
 from collections.abc import Callable
 
 import ipywidgets
+import nbformat
+import numpy as np
+import papermill
 import pytest
 from PIL import Image
 
 from imgclf_lib.backend import backend_name
+from imgclf_lib.cli import main
 from imgclf_lib.course.widgets import LiveTraining, Tuner
 from imgclf_lib.course.widgets import training as module
 from imgclf_lib.course.widgets.training import FIELDS
 from imgclf_lib.errors import TrainingError
 from imgclf_lib.experiment import Experiment
-from imgclf_lib.training import propose, search
+from imgclf_lib.training import Run, command_line, propose, search
 
 LONG = 120  # seconds; a busy machine is no failure
 
@@ -128,6 +133,45 @@ def test_a_finished_trial_is_loaded_and_says_so(start):
     assert "trained before, loaded" in again.status.value
     assert "loaded" in again.table.value
     assert len(again.trial.points) == 2
+
+
+def test_three_doors_give_equal_weights(start, tmp_path):
+    """The widget, the command line and a notebook's parameters are one experiment."""
+    widget = LiveTraining(start)
+    train_one(widget)
+    assert main([*shlex.split(command_line(start))[1:], "--out", str(tmp_path / "line")]) == 0
+    changes = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in start.changes().items()
+    }
+    lesson = f"""from imgclf_lib import Experiment
+from imgclf_lib.training import train
+given = {{name: globals()[name] for name in {list(changes)}}}
+train(Experiment(**given), {str(tmp_path / "notebook")!r}, progress="none")"""
+    notebook = nbformat.v4.new_notebook(metadata={"language_info": {"name": "python"}})
+    defaults = "\n".join(f"{name} = None" for name in changes)
+    notebook.cells = [nbformat.v4.new_code_cell(each) for each in (defaults, lesson)]
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(notebook, tmp_path / "lesson.ipynb")
+    papermill.execute_notebook(
+        tmp_path / "lesson.ipynb",
+        None,
+        changes,
+        engine_name="imgclf",
+        kernel_name="python3",
+        progress_bar=False,
+    )
+    weights = [
+        Run(folder).model.get_weights()
+        for folder in (widget.trial.run.folder, tmp_path / "line", tmp_path / "notebook")
+    ]
+    assert weights[0]
+    for others in weights[1:]:
+        for ours, theirs in zip(weights[0], others, strict=True):
+            if backend_name() == "tensorflow":
+                np.testing.assert_array_equal(ours, theirs)
+            else:
+                np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
 def test_start_does_nothing_while_a_trial_runs(start):
