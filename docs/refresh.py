@@ -29,7 +29,9 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         tags = cell.metadata.get("tags", [])
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code":
-            cell.outputs = joined(cell.outputs)
+            # What is told beside the lesson names folders of this machine.
+            kept = [each for each in cell.outputs if each.get("name") != "stderr"]
+            cell.outputs = joined(kept)
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     output.data.pop("text/html", None)  # the same picture, which GitHub cannot show
