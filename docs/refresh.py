@@ -29,9 +29,11 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         tags = cell.metadata.get("tags", [])
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code":
+            told = [each for each in cell.outputs if each.get("name") == "stderr"]
+            if any("Warning" in each.text for each in told):
+                raise ValueError(f"cell {number} warns: {told[0].text[:500]}")
             # What is told beside the lesson names folders of this machine.
-            kept = [each for each in cell.outputs if each.get("name") != "stderr"]
-            cell.outputs = joined(kept)
+            cell.outputs = joined([each for each in cell.outputs if each not in told])
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     output.data.pop("text/html", None)  # the same picture, which GitHub cannot show

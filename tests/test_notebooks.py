@@ -239,7 +239,9 @@ class TestCourse:
                 for output in cell.outputs
                 if "data" in output
             ]
-            assert [each[:8] for each in said] == ["✓ Right."] * len(exercises_of(name))
+            progress = ("Your network was trained for", "Runs ready: ")
+            verdicts = [each[:8] for each in said if not each.startswith(progress)]
+            assert verdicts == ["✓ Right."] * len(exercises_of(name))
 
     def test_stored_outputs_are_still_true(self, course: tuple[Path, dict[str, str]]) -> None:
         """What this run says in the cells that always say the same is what is stored.
